@@ -53,3 +53,39 @@ export interface RemoteConfig {
   /** Model names or patterns with `*`. */
   readonly models: readonly string[];
 }
+
+/** What an implicit slot, and a configured one that says nothing else, runs with. */
+export const slotDefaults: Omit<SlotConfig, "name" | "model"> = {
+  aliases: [],
+  isDefault: false,
+  gate: "reject",
+  holdMs: 180_000,
+  idleAfterMs: 300_000,
+  load: null,
+};
+
+export const defaultConfig: Config = {
+  server: {
+    host: "127.0.0.1",
+    port: 8080,
+    apiKeys: [],
+    maxBodyBytes: 64 * 1024 * 1024,
+    firstByteTimeoutMs: 3_600_000,
+    logLevel: "info",
+    maxWaiting: 256,
+    drainMs: 30_000,
+    allowAnonymous: false,
+    allowedHosts: [],
+    corsOrigins: [],
+  },
+  lemonade: {
+    url: "http://127.0.0.1:13305",
+    apiKey: null,
+    loadTimeoutMs: 600_000,
+    pollMs: 1000,
+    touchMs: 20_000,
+    autoSlots: true,
+  },
+  slots: [],
+  upstreams: [],
+};

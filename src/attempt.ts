@@ -1,0 +1,227 @@
+// One attempt: one fetch to one target, until the first bytes of the reply can be given to the client. Ends as a value.
+// Never retries, never judges whether the target is worth another try.
+
+/**
+ * Why a connection counts as lost. `refused`, `reset` and `truncated` (inside the body) are what the socket said, `no host`
+ * covers names and certificates; the others are evidence against a child that was not dialled or still holds the socket.
+ */
+export type LossCause =
+  "refused" | "reset" | "truncated" | "no host" | "pid gone" | "evicted" | "moved" | "loading" | "wedged" | "unloaded";
+
+/** The error names are those of the Python project that this contract comes from. */
+export interface Lost {
+  readonly kind: "lost";
+  readonly error: "ConnectError" | "RemoteProtocolError";
+  readonly cause: LossCause;
+}
+
+export type Ended = Lost | { readonly kind: "timeout" } | { readonly kind: "client-gone" };
+
+/** `body` is whole, or the first bytes of a stream with the `source` of the rest. */
+export type Reply = {
+  readonly kind: "reply";
+  readonly status: number;
+  readonly headers: Headers;
+} & ({ readonly body: Uint8Array } | { readonly first: Uint8Array; readonly source: Source; readonly isSse: boolean });
+
+export type Outcome = Reply | Ended;
+
+/** What one read gives: bytes, the regular end, or how the attempt ended instead. */
+export type Read = { readonly kind: "bytes"; readonly bytes: Uint8Array } | { readonly kind: "end" } | Ended;
+
+/** The body of a reply. One read at a time. */
+export interface Source {
+  read(): Promise<Read>;
+  /** Closes the connection; a read under way ends as `ended`. Idempotent. */
+  cut(ended: Ended): void;
+}
+
+export interface AttemptOptions {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array<ArrayBuffer> | null;
+  /** The client asked for a stream: a reply that is not JSON is passed on as it comes. */
+  readonly wantsStream: boolean;
+  /** Milliseconds to the first byte that can be relayed; 0 is no limit. */
+  readonly firstByteTimeoutMs: number;
+  readonly client: AbortSignal;
+  /** Asked before anything is sent, under the same switch: a cause not to dial at all, or null. */
+  readonly objection: (() => Promise<LossCause | null>) | null;
+  /** Called with the attempt's switch before anything is sent. */
+  readonly onStart: (cut: (ended: Ended) => void) => void;
+}
+
+/**
+ * fetch re-uses pooled connections that llama-server has closed without a word, so each attempt has its own
+ * (`keepalive: false`); it gives up after 300 s by itself (`timeout: false`, not in the types); it would follow redirects,
+ * and decompress while keeping `content-encoding`. All Bun 1.4.5.
+ */
+export const OWN_CONNECTION = { keepalive: false, timeout: false, redirect: "manual", decompress: false } as const;
+
+/** An event longer than this is not waited for. */
+const WHOLE_EVENT_BYTES = 1024 * 1024;
+
+/** Sends the request once. Never throws for what the network does. */
+export async function attempt(options: AttemptOptions): Promise<Outcome> {
+  const connection = createConnection();
+  options.onStart(connection.cut);
+  if (options.client.aborted) return { kind: "client-gone" };
+  options.client.addEventListener("abort", () => connection.cut({ kind: "client-gone" }), { once: true });
+  const timer =
+    options.firstByteTimeoutMs > 0
+      ? setTimeout(() => connection.cut({ kind: "timeout" }), options.firstByteTimeoutMs)
+      : null;
+  try {
+    return await exchange(options, connection);
+  } finally {
+    if (timer) clearTimeout(timer);
+  }
+}
+
+async function exchange(options: AttemptOptions, connection: Connection): Promise<Outcome> {
+  const { url, method, headers, body } = options;
+  if (options.objection) {
+    const objection = await connection.settle(options.objection(), "reset");
+    if (objection.kind !== "value") return objection;
+    if (objection.value !== null) return { kind: "lost", error: "ConnectError", cause: objection.value };
+  }
+  const response = await connection.settle(
+    fetch(url, { method, headers, body, signal: connection.signal, ...OWN_CONNECTION }),
+    "reset",
+  );
+  if (response.kind !== "value") return response;
+  const { status, headers: replyHeaders } = response.value;
+  const type = replyHeaders.get("content-type") ?? "";
+  const isSse = type.startsWith("text/event-stream");
+  const reader = response.value.body?.getReader();
+  if (!reader) return { kind: "reply", status, headers: replyHeaders, body: new Uint8Array() };
+  const source = createSource(connection, reader);
+  if (!isSse && (!options.wantsStream || type.includes("json"))) {
+    const whole = await readWhole(source);
+    return whole instanceof Uint8Array ? { kind: "reply", status, headers: replyHeaders, body: whole } : whole;
+  }
+  const first = await readFirst(source, isSse);
+  return first instanceof Uint8Array ? { kind: "reply", status, headers: replyHeaders, first, source, isSse } : first;
+}
+
+type Settled<T> = { readonly kind: "value"; readonly value: T } | Ended;
+
+interface Connection {
+  readonly signal: AbortSignal;
+  cut(ended: Ended): void;
+  /** `onReset`: what a reset means at this point. */
+  settle<T>(promise: Promise<T>, onReset: "reset" | "truncated"): Promise<Settled<T>>;
+}
+
+/** Aborting a fetch does not promise that a pending read settles soon (Bun 1.4.5), so a cut settles it itself. */
+function createConnection(): Connection {
+  const abort = new AbortController();
+  let ended: Ended | null = null;
+  let pending: ((settled: Ended) => void) | null = null;
+  return {
+    signal: abort.signal,
+    cut: (how) => {
+      if (ended) return;
+      ended = how;
+      pending?.(how);
+      abort.abort();
+    },
+    settle: (promise, onReset) =>
+      new Promise((resolve) => {
+        pending = resolve;
+        promise.then(
+          (value) => resolve(ended ?? { kind: "value", value }),
+          (error: unknown) => resolve(ended ?? lost(error, onReset)),
+        );
+        if (ended) resolve(ended);
+      }),
+  };
+}
+
+function createSource(connection: Connection, reader: { read(): Promise<ReaderResult> }): Source {
+  return {
+    cut: connection.cut,
+    read: async () => {
+      const chunk = await connection.settle(reader.read(), "truncated");
+      if (chunk.kind !== "value") return chunk;
+      return chunk.value.done ? { kind: "end" } : { kind: "bytes", bytes: chunk.value.value };
+    },
+  };
+}
+
+type ReaderResult = { done: false; value: Uint8Array } | { done: true };
+
+async function readWhole(source: Source): Promise<Uint8Array | Ended> {
+  const chunks: Uint8Array[] = [];
+  for (;;) {
+    const read = await source.read();
+    switch (read.kind) {
+      case "bytes":
+        chunks.push(read.bytes);
+        break;
+      case "end":
+        return joined(chunks);
+      default:
+        return read;
+    }
+  }
+}
+
+/** Reads on until the first whole SSE event, the first bytes of any other stream, or the end. */
+async function readFirst(source: Source, isSse: boolean): Promise<Uint8Array | Ended> {
+  let first: Uint8Array = new Uint8Array();
+  for (;;) {
+    const read = await source.read();
+    if (read.kind === "end") return first;
+    if (read.kind !== "bytes") return read;
+    const known = first.length;
+    first = joined([first, read.bytes]);
+    if (!isSse || endOfEvents(first, known) > 0 || first.length > WHOLE_EVENT_BYTES) return first;
+  }
+}
+
+/**
+ * How many of the bytes are whole SSE events: up to and with the last blank line. Line ends are \n, \r\n or \r.
+ * The first `known` bytes are known to hold no blank line.
+ */
+export function endOfEvents(bytes: Uint8Array, known = 0): number {
+  for (let end = bytes.length; end > Math.max(1, known); end--) {
+    const last = bytes[end - 1];
+    const before = bytes[end - 2];
+    if (last === LF && (before === LF || (before === CR && bytes[end - 3] === LF))) return end;
+    if (last === CR && before === CR) return end;
+  }
+  return 0;
+}
+
+const LF = 10;
+const CR = 13;
+
+export function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const [only] = chunks;
+  if (chunks.length === 1 && only) return only;
+  const whole = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
+
+function lost(error: unknown, onReset: "reset" | "truncated"): Lost {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (onReset === "truncated") return { kind: "lost", error: "RemoteProtocolError", cause: "truncated" };
+  switch (code) {
+    case "ECONNREFUSED":
+    case "ConnectionRefused": // Bun before 1.4
+      return { kind: "lost", error: "ConnectError", cause: "refused" };
+    case "ECONNRESET":
+    case "ConnectionClosed": // Bun before 1.4
+    case "EPIPE":
+      return { kind: "lost", error: "RemoteProtocolError", cause: "reset" };
+    default:
+      return { kind: "lost", error: "ConnectError", cause: "no host" };
+  }
+}

@@ -1,0 +1,56 @@
+// Reads a request body once, within its limit, and looks at the two fields that dispatch needs. The bytes stay the client's.
+import * as v from "valibot";
+import { DispatchError } from "./errors.ts";
+
+export interface Asked {
+  readonly model: string | null;
+  readonly wantsStream: boolean;
+}
+
+const Fields = v.object({
+  model: v.optional(v.nullable(v.string("expected a string"))),
+  stream: v.optional(v.nullable(v.boolean("expected true or false"))),
+});
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * The whole body. Throws DispatchError `request.too_large`, after reading on to the end: a client that is still sending
+ * would see a reset instead of the answer.
+ */
+export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  const announced = Number(request.headers.get("content-length") ?? Number.NaN);
+  if (announced <= maxBytes) return new Uint8Array(await request.arrayBuffer());
+  const chunks: Uint8Array[] = [];
+  let bodyBytes = 0;
+  for await (const chunk of request.body ?? []) {
+    bodyBytes += chunk.length;
+    if (bodyBytes <= maxBytes) chunks.push(chunk);
+    else chunks.length = 0;
+  }
+  if (bodyBytes > maxBytes)
+    throw new DispatchError("request.too_large", `The request body is larger than ${maxBytes} bytes.`, {
+      limit: maxBytes,
+    });
+  return new Uint8Array(await new Blob(chunks as Uint8Array<ArrayBuffer>[]).arrayBuffer());
+}
+
+/** `model` and `stream` of a body. Throws DispatchError `request.invalid` with the path of the fault, never with its value. */
+export function readAsked(body: Uint8Array): Asked {
+  const invalid = (path: string, fault: string): DispatchError =>
+    new DispatchError("request.invalid", path === "" ? `The request body ${fault}.` : `${path}: ${fault}.`, { path });
+  let value: unknown;
+  try {
+    value = JSON.parse(utf8.decode(body));
+  } catch (error) {
+    // A RangeError is the parser's own limit of depth.
+    throw invalid("", error instanceof TypeError ? "is not valid UTF-8" : "is not valid JSON");
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid("", "is not a JSON object");
+  const parsed = v.safeParse(Fields, value);
+  if (!parsed.success) {
+    const [issue] = parsed.issues;
+    throw invalid(v.getDotPath(issue) ?? "", issue.message);
+  }
+  return { model: parsed.output.model ?? null, wantsStream: parsed.output.stream ?? false };
+}

@@ -1,0 +1,238 @@
+// The story of one request: read it, find its upstream, send it there, give the reply back, say what happened.
+import type { Outcome, Reply } from "./attempt.ts";
+import { readAsked, readBody } from "./body.ts";
+import type { Config } from "./config.ts";
+import { DispatchError, errorEvent, errorResponse } from "./errors.ts";
+import { requestHeaders, responseHeaders } from "./headers.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import { relay, type RelayEnd } from "./relay.ts";
+import type { Remote } from "./remote.ts";
+import { availableNames, resolve } from "./resolve.ts";
+import type { ModelRoute } from "./routes.ts";
+import type { Call, Sent, Slot } from "./slot.ts";
+import type { Slots } from "./slots.ts";
+
+export interface DispatchDeps {
+  readonly config: () => Config;
+  readonly slots: Slots;
+  readonly remotes: () => ReadonlyMap<string, Remote>;
+  /** lemond's `model_loaded` of the last health. */
+  readonly loadedModel: () => string | null;
+  readonly lemondUrl: string;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly now: () => number;
+}
+
+export type Dispatch = (route: ModelRoute, request: Request, requestId: string) => Promise<Response>;
+
+/** nginx's number for a client that left; nobody is there to read it. */
+const CLIENT_GONE = 499;
+const NAMES_SHOWN = 100;
+
+/** Never rejects: every end of a request is a Response. */
+export function createDispatch(deps: DispatchDeps): Dispatch {
+  const { log, metrics, now } = deps;
+
+  const find = async (model: string | null): Promise<{ slot: Slot } | { remote: Remote }> => {
+    const remotes = deps.remotes();
+    const named = () => {
+      const names = deps.slots.names(
+        [...remotes.values()].map(({ config }) => config),
+        deps.loadedModel(),
+      );
+      return { names, found: resolve(model, names) };
+    };
+    let { names, found } = named();
+    if (found.kind === "none" && deps.config().lemonade.autoSlots) {
+      const models = await deps.slots.models();
+      if (models === null) throw lemondUnknown(deps.lemondUrl);
+      ({ names, found } = named());
+    }
+    switch (found.kind) {
+      case "slot": {
+        const slot = deps.slots.get(found.name);
+        if (slot) return { slot };
+        break;
+      }
+      case "implicit":
+        return { slot: deps.slots.ofModel(found.model) };
+      case "remote": {
+        const remote = remotes.get(found.name);
+        if (remote) return { remote };
+        break;
+      }
+      case "none":
+        break;
+    }
+    const available = availableNames(names);
+    const asked =
+      model === null || model === ""
+        ? "No model was named, and there is no default slot"
+        : `No slot or upstream for model ${model.slice(0, 200)}`;
+    const there = available.length > 0 ? available.slice(0, NAMES_SHOWN).join(", ") : "nothing";
+    throw new DispatchError("dispatch.no_route", `${asked}; available: ${there}.`, {
+      model: model?.slice(0, 200) ?? null,
+      available: available.slice(0, NAMES_SHOWN),
+    });
+  };
+
+  return async (route, request, requestId) => {
+    const startedMs = now();
+    const told = { upstream: "", target: undefined as string | undefined, label: null as string | null };
+    const tell = (status: number, wantsStream: boolean): void => {
+      const tookMs = now() - startedMs;
+      metrics.requestEnded(told.upstream, route.path, status);
+      if (status < 400) metrics.firstByte(told.upstream, tookMs / 1000);
+      log.info("dispatch.decision", {
+        request_id: requestId,
+        route: route.path,
+        upstream: told.upstream,
+        target: told.target,
+        stream: wantsStream,
+        status,
+        repair: told.label ?? undefined,
+        took_ms: Math.round(tookMs),
+      });
+    };
+    let wantsStream = false;
+    try {
+      const body = await readBody(request, deps.config().server.maxBodyBytes);
+      const asked = readAsked(body);
+      wantsStream = asked.wantsStream;
+      const upstream = await find(asked.model);
+      const isSlot = "slot" in upstream;
+      told.upstream = isSlot ? upstream.slot.name : upstream.remote.config.name;
+      const { search } = new URL(request.url);
+      const call: Call = {
+        requestId,
+        url: (base) => `${base}/${route.path}${search}`,
+        method: request.method,
+        headers: requestHeaders(request.headers, isSlot ? null : upstream.remote.config.apiKey),
+        body,
+        wantsStream,
+        client: request.signal,
+      };
+      const sent = await (isSlot ? upstream.slot.send(call) : upstream.remote.send(call));
+      told.target = sent.target;
+      told.label = sent.label;
+      return answer(sent);
+    } catch (error) {
+      if (request.signal.aborted) {
+        tell(CLIENT_GONE, wantsStream);
+        return new Response(null, { status: CLIENT_GONE });
+      }
+      return refuse(error);
+    }
+
+    function answer(sent: Sent): Response {
+      const { outcome } = sent;
+      switch (outcome.kind) {
+        case "reply": {
+          tell(outcome.status, wantsStream);
+          return reply(sent, outcome);
+        }
+        case "client-gone":
+          tell(CLIENT_GONE, wantsStream);
+          return new Response(null, { status: CLIENT_GONE });
+        case "lost":
+        case "timeout": {
+          const error = unavailable(told.upstream, sent, outcome, deps.config().server.firstByteTimeoutMs);
+          const event = wantsStream ? "dispatch.forward_stream_open_failed" : "dispatch.forward_failed";
+          log.error(event, { request_id: requestId, ...error.details });
+          return refuse(error);
+        }
+      }
+    }
+
+    function refuse(thrown: unknown): Response {
+      if (!(thrown instanceof DispatchError)) {
+        const fault = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+        log.error("server.internal", { request_id: requestId, error: fault });
+      }
+      const error = thrown instanceof DispatchError ? thrown : internalError(requestId);
+      tell(error.status, wantsStream);
+      const response = errorResponse(error, route.dialect, requestId);
+      name(response.headers);
+      return response;
+    }
+
+    function reply(sent: Sent, outcome: Reply): Response {
+      const headers = responseHeaders(outcome.headers);
+      headers.set("x-request-id", requestId);
+      name(headers);
+      if ("body" in outcome)
+        return new Response(outcome.body as Uint8Array<ArrayBuffer>, { status: outcome.status, headers });
+      if (!headers.has("x-accel-buffering")) headers.set("x-accel-buffering", "no");
+      if (!headers.has("cache-control")) headers.set("cache-control", "no-cache");
+      const onEnd = (end: RelayEnd): void => {
+        const isInterrupted = end.kind === "lost" || end.kind === "timeout";
+        if (isInterrupted) {
+          metrics.streamInterrupted(told.upstream);
+          const cause = end.kind === "lost" ? end.cause : end.kind;
+          log.error("dispatch.stream_interrupted", {
+            request_id: requestId,
+            upstream: told.upstream,
+            target: sent.target,
+            cause,
+          });
+        }
+        sent.end(isInterrupted);
+      };
+      const { first, source, isSse } = outcome;
+      const interruption = (): Uint8Array =>
+        new TextEncoder().encode(errorEvent(interruptedError(told.upstream), route.dialect));
+      // A client that leaves before it has read anything may never cancel the body.
+      request.signal.addEventListener("abort", () => sent.end(false), { once: true });
+      return new Response(relay({ first, source, isSse, interruption, onEnd }), { status: outcome.status, headers });
+    }
+
+    function name(headers: Headers): void {
+      if (told.upstream !== "") headers.set("x-hal0-upstream", told.upstream);
+      if (told.label !== null) headers.set("x-hal0-repair", told.label);
+    }
+  };
+}
+
+function unavailable(upstream: string, sent: Sent, outcome: Outcome, firstByteTimeoutMs: number): DispatchError {
+  const { target } = sent;
+  if (outcome.kind === "timeout") {
+    const timeout_s = firstByteTimeoutMs / 1000;
+    return new DispatchError("dispatch.upstream_timeout", `${upstream} sent no first byte within ${timeout_s} s.`, {
+      upstream,
+      target,
+      timeout_s,
+    });
+  }
+  const { error, cause } = outcome.kind === "lost" ? outcome : { error: "ConnectError", cause: outcome.kind };
+  return new DispatchError(
+    "dispatch.upstream_unavailable",
+    `${upstream} could not be reached at ${target}: ${cause}.`,
+    { upstream, target, error, cause },
+    { ...sent.headers },
+  );
+}
+
+function lemondUnknown(url: string): DispatchError {
+  const details = { upstream: "lemonade", target: url, error: "ConnectError", cause: "no answer" };
+  return new DispatchError(
+    "dispatch.upstream_unavailable",
+    `lemond does not answer at ${url}, so its models are unknown.`,
+    details,
+    {
+      "retry-after": "5",
+    },
+  );
+}
+
+function interruptedError(upstream: string): DispatchError {
+  const message = `The stream from ${upstream} broke off: its model was lost. What came before is incomplete.`;
+  return new DispatchError("dispatch.stream_interrupted", message, { upstream });
+}
+
+export function internalError(requestId: string): DispatchError {
+  return new DispatchError("server.internal", `Internal error; the log has it under request id ${requestId}.`, {
+    request_id: requestId,
+  });
+}

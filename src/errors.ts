@@ -1,0 +1,102 @@
+// Decides what a failure looks like to a client: code → status and type, and the shape that the client of each route reads.
+// Never prints a cause or a stack: `cause` is for the log.
+
+/** What the client of a route understands as an error: OpenAI chat and most others, Anthropic messages, OpenAI responses. */
+export type Dialect = "openai" | "anthropic" | "responses";
+
+const TABLE = {
+  "request.invalid": { status: 400, type: "invalid_request_error" },
+  "request.too_large": { status: 413, type: "invalid_request_error" },
+  "request.not_found": { status: 404, type: "invalid_request_error" },
+  "request.method_not_allowed": { status: 405, type: "invalid_request_error" },
+  "auth.invalid_key": { status: 401, type: "invalid_request_error" },
+  "dispatch.no_route": { status: 404, type: "invalid_request_error" },
+  "slot.not_found": { status: 404, type: "invalid_request_error" },
+  "slot.busy": { status: 409, type: "invalid_request_error" },
+  "slot.loading": { status: 503, type: "server_error" },
+  "slot.overloaded": { status: 503, type: "server_error" },
+  "slot.load_failed": { status: 502, type: "server_error" },
+  "dispatch.upstream_unavailable": { status: 502, type: "server_error" },
+  "dispatch.upstream_timeout": { status: 504, type: "server_error" },
+  "dispatch.stream_interrupted": { status: 502, type: "server_error" },
+  "server.draining": { status: 503, type: "server_error" },
+  "server.internal": { status: 500, type: "server_error" },
+} as const;
+
+export type ErrorCode = keyof typeof TABLE;
+
+/** The one error that leaves the server. `headers` are sent with it (`Retry-After`, `Allow`, …). */
+export class DispatchError extends Error {
+  override readonly name = "DispatchError";
+  readonly code: ErrorCode;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: Record<string, unknown> = {},
+    headers: Record<string, string> = {},
+    cause?: unknown,
+  ) {
+    super(message, { cause });
+    this.code = code;
+    this.details = details;
+    // A 503 without Retry-After leaves a client guessing: one second unless the thrower knows better.
+    this.headers = TABLE[code].status === 503 ? { "retry-after": "1", ...headers } : headers;
+  }
+
+  get status(): number {
+    return TABLE[this.code].status;
+  }
+}
+
+/** The error as the JSON reply of a route of that dialect. */
+export function errorResponse(error: DispatchError, dialect: Dialect, requestId: string): Response {
+  const body = dialect === "anthropic" ? { type: "error", ...envelope(error, dialect) } : envelope(error, dialect);
+  return Response.json(body, {
+    status: error.status,
+    headers: { ...error.headers, "x-request-id": requestId },
+  });
+}
+
+/** The last event of a broken stream, as SSE text ending in a blank line. Source: DispatchError of code `dispatch.stream_interrupted`. */
+export function errorEvent(error: DispatchError, dialect: Dialect): string {
+  const { message, code } = error;
+  switch (dialect) {
+    case "openai":
+      return `data: ${JSON.stringify(envelope(error, dialect))}\n\n`;
+    case "anthropic":
+      return `event: error\ndata: ${JSON.stringify({ type: "error", error: { type: "api_error", message, code } })}\n\n`;
+    case "responses":
+      return `event: response.failed\ndata: ${JSON.stringify({
+        type: "response.failed",
+        response: { status: "failed", error: { code, message } },
+        ...envelope(error, dialect),
+      })}\n\n`;
+  }
+}
+
+function envelope(error: DispatchError, dialect: Dialect): { error: Record<string, unknown> } {
+  const type = dialect === "anthropic" ? anthropicType(error.status) : TABLE[error.code].type;
+  return { error: { message: error.message, type, param: null, code: error.code, details: error.details } };
+}
+
+function anthropicType(status: number): string {
+  switch (status) {
+    case 400:
+    case 405:
+    case 409:
+      return "invalid_request_error";
+    case 401:
+      return "authentication_error";
+    case 404:
+      return "not_found_error";
+    case 413:
+      return "request_too_large";
+    case 503:
+      return "overloaded_error";
+    default:
+      return "api_error";
+  }
+}

@@ -1,0 +1,76 @@
+// Decides which headers pass between client and upstream. Pure.
+
+/** RFC 9110 section 7.6.1, with the historic names that real peers still send. */
+const HOP_BY_HOP = [
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+] as const;
+
+/** Ours to set, or meant for us alone: a client's key never reaches an upstream, nor do the origin and cookies of our own page. */
+const NOT_FORWARDED = [
+  ...HOP_BY_HOP,
+  "host",
+  "content-length",
+  "expect",
+  "authorization",
+  "x-api-key",
+  "cookie",
+  "origin",
+  "referer",
+] as const;
+
+/** `Bun.serve` writes the length of what it sends; CORS is between the browser and this server. */
+const NOT_RETURNED = new Set<string>([
+  ...HOP_BY_HOP,
+  "content-length",
+  "access-control-allow-origin",
+  "access-control-allow-credentials",
+]);
+
+/**
+ * Headers of one attempt: the client's end-to-end headers, the upstream's own key if it has one, and `Connection: close`,
+ * which Bun 1.4.5 does not send by itself with `keepalive: false`.
+ */
+export function requestHeaders(client: Headers, upstreamKey: string | null): Headers {
+  const headers = new Headers(client);
+  const named = client.get("connection");
+  if (named) for (const name of namesIn(named)) headers.delete(name);
+  for (const name of NOT_FORWARDED) headers.delete(name);
+  // Bun sends no Accept-Encoding with `decompress: false`; without one any encoding would be allowed (RFC 9110 12.5.3).
+  if (!headers.has("accept-encoding")) headers.set("accept-encoding", "identity");
+  if (upstreamKey !== null) headers.set("authorization", `Bearer ${upstreamKey}`);
+  headers.set("connection", "close");
+  return headers;
+}
+
+/** The upstream's end-to-end headers for the client. */
+export function responseHeaders(upstream: Headers): Headers {
+  const headers = new Headers();
+  const named = upstream.get("connection");
+  const alsoHop = named === null || named === "close" || named === "keep-alive" ? null : new Set(namesIn(named));
+  upstream.forEach((value, name) => {
+    if (!NOT_RETURNED.has(name) && !alsoHop?.has(name)) headers.append(name, value);
+  });
+  return headers;
+}
+
+/** The client's `x-request-id` if it is one that can be logged and sent back, else a new one. */
+export function requestId(client: Headers): string {
+  const own = client.get("x-request-id");
+  return own !== null && /^[\x21-\x7e]{1,128}$/.test(own) ? own : crypto.randomUUID();
+}
+
+/** Header names in a `Connection` value; what is not a token is no name and would throw in `Headers.delete`. */
+function namesIn(value: string): string[] {
+  return value
+    .split(",")
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => /^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name));
+}

@@ -1,0 +1,53 @@
+// Knows whether a child's process still runs, where its pid is visible to us. Reads /proc, never signals.
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+
+export interface ProcessWatch {
+  /** False for a process that is gone or a zombie. 3 µs. */
+  isAlive(): boolean;
+  close(): void;
+}
+
+/**
+ * Watches the process `pid` if it is the child that listens on `port`, else null: a pid of another namespace may be any
+ * process here, so one of its arguments must name the port. The open file belongs to that very process: it never reads
+ * another one that got the same pid later, which is what a remembered start time would be compared for.
+ */
+export function watchProcess(pid: number, port: number): ProcessWatch | null {
+  const path = `/proc/${pid}/cmdline`;
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch {
+    return null; // No such process here, or /proc does not show it.
+  }
+  const byte = new Uint8Array(1);
+  let isOpen = true;
+  const isAlive = (): boolean => {
+    try {
+      return isOpen && readSync(fd, byte, 0, 1, 0) === 1; // A zombie has no command line left.
+    } catch {
+      return false; // ESRCH: reaped.
+    }
+  };
+  if (!names(path, port)) {
+    closeSync(fd);
+    return null;
+  }
+  return {
+    isAlive,
+    close: () => {
+      if (isOpen) closeSync(fd);
+      isOpen = false; // The number may be another file's from now on.
+    },
+  };
+}
+
+function names(path: string, port: number): boolean {
+  try {
+    return readFileSync(path, "latin1")
+      .split("\0")
+      .some((argument) => new RegExp(`(?<!\\d)${port}(?!\\d)`).test(argument));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,127 @@
+// Wires one server: lemond's client, slots, watch, dispatch and routes on one port. Reads no argv and no environment.
+import { createApi } from "./api.ts";
+import { createApp } from "./app.ts";
+import { systemClock } from "./clock.ts";
+import type { Config } from "./config.ts";
+import { slotDefaults } from "./config.ts";
+import { createDispatch } from "./dispatch.ts";
+import { createLemonade } from "./lemonade.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import { operate } from "./operate.ts";
+import { createProbe } from "./probe.ts";
+import { createRemote } from "./remote.ts";
+import { createSlot, type RepairRecord } from "./slot.ts";
+import { createSlots } from "./slots.ts";
+import { createTurns } from "./turns.ts";
+import { createWatch } from "./watch.ts";
+
+export interface ServerOptions {
+  readonly config: Config;
+  readonly version: string;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly onRepair: (repair: RepairRecord) => void;
+  readonly isStrict: boolean;
+}
+
+export interface Server {
+  /** `http://HOST:PORT`, with the port that was taken. */
+  readonly url: string;
+  /** Takes no new requests, lets those in flight end for `drain_s`, then closes. */
+  stop(): Promise<void>;
+}
+
+/** Listens when it resolves, with lemond asked once. Rejects where the address cannot be had. */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const { config, version, log, metrics } = options;
+  const clock = systemClock;
+  const lemonade = createLemonade(config.lemonade);
+  const probe = createProbe();
+  const turns = createTurns();
+  let isDraining = false;
+
+  const watch = createWatch({
+    lemonade,
+    probe,
+    turns,
+    clock,
+    log,
+    pollMs: () => config.lemonade.pollMs,
+    touchMs: () => config.lemonade.touchMs,
+    slots: (listing) => slots.forListing(listing),
+  });
+  const recoverDeps = {
+    lemonade,
+    probe,
+    turns,
+    clock,
+    log,
+    loadTimeoutMs: config.lemonade.loadTimeoutMs,
+    readBack: watch.refresh,
+    othersAreQuiet: (slot: string, type: string, ms: number) => slots.othersAreQuiet(slot, type, ms),
+  };
+  const slots = createSlots({
+    config,
+    lemonade,
+    now: clock.now,
+    implicitConfig: (model) => ({ ...slotDefaults, name: model, model }),
+    create: (slot) =>
+      createSlot(slot, {
+        ...recoverDeps,
+        metrics,
+        maxWaiting: () => config.server.maxWaiting,
+        firstByteTimeoutMs: () => config.server.firstByteTimeoutMs,
+        typeOf: (model) => slots.typeOf(model),
+        onChange: () => {},
+        onRepair: options.onRepair,
+        isStrict: options.isStrict,
+      }),
+  });
+  const remotes = new Map(
+    config.upstreams.map((remote) => [remote.name, createRemote(remote, () => config.server.firstByteTimeoutMs)]),
+  );
+  const loadedModel = (): string | null => watch.latest?.modelLoaded ?? null;
+  const dispatch = createDispatch({
+    config: () => config,
+    slots,
+    remotes: () => remotes,
+    loadedModel,
+    lemondUrl: lemonade.url,
+    log,
+    metrics,
+    now: clock.now,
+  });
+  const api = createApi({
+    config: () => config,
+    version,
+    slots,
+    names: () => slots.names(config.upstreams, loadedModel()),
+    lemonade: () => ({ isUp: watch.isUp, version: watch.latest?.version ?? null }),
+    isDraining: () => isDraining,
+    operate: (slot, order) => operate(slot, order, { ...recoverDeps, drainMs: () => config.server.drainMs }),
+  });
+  const app = createApp({ config: () => config, dispatch, routes: api, isDraining: () => isDraining, log });
+  app.listen({ hostname: config.server.host, port: config.server.port });
+  const { server } = app;
+  if (!server) throw new Error("the server did not start");
+  const { host } = config.server;
+  const url = `http://${host.includes(":") ? `[${host}]` : host}:${server.port}`;
+  log.info("server.started", { url, version });
+  await watch.start();
+
+  const inFlight = (): number => server.pendingRequests;
+  return {
+    url,
+    stop: async () => {
+      isDraining = true;
+      log.info("server.draining", { in_flight: inFlight() });
+      const deadline = clock.now() + config.server.drainMs;
+      while (inFlight() > 0 && clock.now() < deadline) await clock.sleep(20);
+      for (const slot of slots.all()) slot.flights.cut(null, "unloaded");
+      watch.stop();
+      await server.stop(true);
+      log.info("server.stopped");
+    },
+  };
+}

@@ -1,0 +1,328 @@
+// A slot: the gate, one shared repair at a time, and the one retry of each request. Decides by repair.ts, acts through
+// recover.ts; what is known of the child is in state.ts, the attempts under way in flights.ts.
+import { attempt, type Lost, type LossCause, type Outcome } from "./attempt.ts";
+import type { Child } from "./child.ts";
+import type { SlotConfig } from "./config.ts";
+import { DispatchError } from "./errors.ts";
+import { createFlights } from "./flights.ts";
+import { createWaiting } from "./hold.ts";
+import type { Metrics } from "./metrics.ts";
+import { recover, type Patient, type Phase, type RecoverDeps, type Recovery } from "./recover.ts";
+import { nextStep } from "./repair.ts";
+import { createState, type Label, type StateDeps } from "./state.ts";
+
+export interface SlotDeps extends RecoverDeps, Omit<StateDeps, "tick" | "inFlight"> {
+  readonly metrics: Metrics;
+  readonly maxWaiting: () => number;
+  readonly firstByteTimeoutMs: () => number;
+  readonly onRepair: (repair: RepairRecord) => void;
+}
+
+/** One repair as the operator reads it later. */
+export interface RepairRecord {
+  readonly slot: string;
+  readonly cause: LossCause;
+  readonly outcome: Label;
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly durationMs: number;
+  readonly requestId: string | null;
+}
+
+/** One request for a slot. `url` gives the target below a child's API base. */
+export interface Call {
+  readonly requestId: string;
+  readonly url: (base: string) => string;
+  readonly method: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array<ArrayBuffer> | null;
+  readonly wantsStream: boolean;
+  readonly client: AbortSignal;
+}
+
+/** How a call ended, and the headers that its error carries. A streamed body calls `end` when it is over. */
+export interface Sent {
+  readonly outcome: Outcome;
+  readonly label: Label | null;
+  readonly target: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly end: (isInterrupted: boolean) => void;
+}
+
+/** An operator's action under way: requests meet the gate. */
+export interface Action {
+  readonly promise: Promise<unknown>;
+  readonly model: string;
+}
+
+interface Loss {
+  readonly lost: Lost;
+  readonly atMs: number;
+  readonly dialled: Child | null;
+  readonly generation: number;
+}
+
+interface Repair {
+  readonly startedMs: number;
+  readonly promise: Promise<Label | "abandoned">;
+}
+
+type Way = { readonly go: Label | null } | { readonly stop: Sent };
+
+export type Slot = ReturnType<typeof createSlot>;
+
+export function createSlot(initial: SlotConfig, deps: SlotDeps) {
+  const { clock, log, metrics, lemonade, probe } = deps;
+  const flights = createFlights(clock.now, () => state.followFlights());
+  const state = createState(initial, { ...deps, tick: lemonade.tick, inFlight: () => flights.count });
+  const waiting = createWaiting(initial.name, deps.maxWaiting);
+  const counts = { recovered: 0, retargeted: 0, alive: 0, failed: 0 };
+  const slotName = initial.name;
+  let repair: Repair | null = null;
+  let action: Action | null = null;
+  let phase: Phase | "draining" = "checking";
+
+  const setPhase = (next: typeof phase): void => {
+    phase = next;
+    deps.onChange();
+  };
+
+  const patient = (isAbandoned: () => boolean): Patient => ({
+    name: slotName,
+    get model() {
+      return state.model;
+    },
+    get holdMs() {
+      return state.config.holdMs;
+    },
+    get hasChild() {
+      return state.child !== null;
+    },
+    get options() {
+      return state.options;
+    },
+    get type() {
+      return state.type;
+    },
+    isAbandoned,
+    enter: state.enter,
+    phase: setPhase,
+    adopt: state.adopt,
+    bury: state.bury,
+  });
+
+  /** Starts the repair that everyone who finds the slot like this shares. It finishes also when nobody waits any more. */
+  const startRepair = (cause: LossCause, isOnDemand: boolean, requestId: string | null): void => {
+    const suspect = state.child ?? state.buried;
+    const startedMs = clock.now();
+    setPhase("checking");
+    const run = async (): Promise<Label | "abandoned"> => {
+      const result = await recover(
+        patient(() => isOnDemand && waiting.count === 0),
+        suspect,
+        deps,
+      ).catch((error: unknown): Recovery => ({ outcome: "failed", cause: String(error), loadFailed: false }));
+      repair = null;
+      if (result.outcome === "abandoned") return "abandoned";
+      const durationMs = clock.now() - startedMs;
+      const outcome = result.outcome === "loaded" && !isOnDemand ? "recovered" : result.outcome;
+      if (outcome !== "loaded") counts[outcome]++;
+      metrics.repaired(slotName, outcome, durationMs / 1000);
+      const from = suspect?.url ?? null;
+      const to = result.outcome === "failed" ? null : (state.child?.url ?? null);
+      deps.onRepair({ slot: slotName, cause, outcome, from, to, durationMs, requestId });
+      if (result.outcome !== "failed") {
+        const took_ms = Math.round(durationMs);
+        log.info("dispatch.upstream_recovered", {
+          request_id: requestId ?? undefined,
+          slot: slotName,
+          outcome,
+          from,
+          to,
+          took_ms,
+        });
+      } else if (result.loadFailed) state.failLoad(result.cause);
+      else
+        log.error("dispatch.recover_evicted_slot_failed", { slot: slotName, model: state.model, error: result.cause });
+      deps.onChange();
+      return outcome;
+    };
+    repair = { startedMs, promise: run() };
+  };
+
+  const loadingError = (): DispatchError => {
+    const retry_after_s = state.retryAfterS;
+    const progress = { phase, requested_model: action?.model ?? state.model, upstream: slotName };
+    const message = `Slot ${slotName} is not ready (${phase}); try again in ${retry_after_s} s.`;
+    const details = { slot: slotName, state: state.name, retry_after_s, progress };
+    return new DispatchError("slot.loading", message, details, { "retry-after": String(retry_after_s) });
+  };
+
+  /** There is no child to send it to: the request's own loss, or that nothing could be dialled. */
+  const stopped = (loss: Loss | null, label: Label | null, retryAfterS?: number): Way => {
+    const backOffS = Math.ceil(state.backOffMs / 1000);
+    const wait = retryAfterS ?? (backOffS > 0 ? backOffS : undefined);
+    const outcome: Outcome = loss?.lost ?? { kind: "lost", error: "ConnectError", cause: "evicted" };
+    const headers: Record<string, string> = wait === undefined ? {} : { "retry-after": String(wait) };
+    return { stop: { outcome, label, target: lemonade.url, headers, end: () => {} } };
+  };
+
+  /**
+   * The way to a child that can be dialled: at arrival (`loss` null), or between attempt 1 and attempt 2.
+   * Throws DispatchError where the gate or the waiting room says no.
+   */
+  const findWay = async (call: Call, loss: Loss | null): Promise<Way> => {
+    const deadlineMs = clock.now() + state.config.holdMs;
+    let label: Label | null = null;
+    for (;;) {
+      const { child, generation } = state;
+      const isReady = child !== null && !action && !repair;
+      if (isReady && !loss && !call.client.aborted) return { go: label };
+      const step = nextStep({
+        clientGone: call.client.aborted,
+        operatorActing: action !== null,
+        movedOn: child !== null && loss !== null && generation > loss.generation,
+        repairUnderWay: repair !== null,
+        hasChild: child !== null,
+        backsOff: state.backOffMs > 0,
+        lemond: "unasked",
+        child: "unasked",
+      });
+      switch (step) {
+        case "stop":
+          return {
+            stop: { outcome: { kind: "client-gone" }, label: null, target: lemonade.url, headers: {}, end: () => {} },
+          };
+        case "gate": {
+          if (!action || state.config.gate === "reject") throw loadingError();
+          const held = await waiting.hold(action.promise, deadlineMs - clock.now(), call.client);
+          if (held.kind === "late") throw loadingError();
+          break;
+        }
+        case "use-current":
+          return { go: "retargeted" };
+        case "join": {
+          if (!repair) break;
+          const { startedMs, promise } = repair;
+          const held = await waiting.hold(promise, deadlineMs - clock.now(), call.client);
+          if (held.kind === "late") {
+            if (phase !== "checking") throw loadingError();
+            return stopped(loss, "failed", state.retryAfterS);
+          }
+          if (held.kind === "client-gone" || held.value === "abandoned") break;
+          label = held.value;
+          if (label === "failed") return stopped(loss, label);
+          // That the child was alive before this connection was lost proves nothing: look again.
+          const isStale = label === "alive" && loss !== null && startedMs < loss.atMs;
+          if (loss && !isStale) return { go: label };
+          break;
+        }
+        case "back-off":
+          metrics.repaired(slotName, "backed_off", null);
+          return stopped(loss, "backed_off");
+        default:
+          startRepair(loss?.lost.cause ?? "evicted", loss === null, call.requestId);
+      }
+    }
+  };
+
+  /** Why a child whose pid is not visible must not be dialled: the port may be another model's by now. */
+  const objectionTo = async (url: string, checkpoint: string): Promise<LossCause | null> => {
+    const sign = await probe.identity(url, checkpoint);
+    switch (sign) {
+      case "ok":
+      case "silent":
+        return null;
+      case "stranger":
+        return "moved";
+      default:
+        return sign;
+    }
+  };
+
+  const tryOnce = async (call: Call): Promise<Sent> => {
+    const { child } = state;
+    const target = child ? call.url(child.url) : lemonade.url;
+    const sent = { label: null, target, headers: {}, end: () => {} };
+    if (!child) return { ...sent, outcome: { kind: "lost", error: "ConnectError", cause: "evicted" } };
+    const { url, checkpoint, process } = child;
+    if (process && !process.isAlive())
+      return { ...sent, outcome: { kind: "lost", error: "ConnectError", cause: "pid gone" } };
+    const flight = flights.begin(child);
+    const outcome = await attempt({
+      url: target,
+      method: call.method,
+      headers: call.headers,
+      body: call.body,
+      wantsStream: call.wantsStream,
+      firstByteTimeoutMs: deps.firstByteTimeoutMs(),
+      client: call.client,
+      objection: process || checkpoint === null ? null : () => objectionTo(url, checkpoint),
+      onStart: (cut) => {
+        flight.cut = cut;
+      },
+    });
+    if (outcome.kind !== "reply" || !("source" in outcome)) {
+      flight.end();
+      return { ...sent, outcome };
+    }
+    const end = (isInterrupted: boolean): void => {
+      flight.end();
+      if (isInterrupted && !action && !repair && state.child === child) startRepair("truncated", false, call.requestId);
+    };
+    return { ...sent, outcome, end };
+  };
+
+  /** One request, from the gate to its reply or its last failure. Throws DispatchError of `slot.loading` or `slot.overloaded`. */
+  const send = async (call: Call): Promise<Sent> => {
+    const way = await findWay(call, null);
+    if ("stop" in way) return way.stop;
+    const { child: dialled, generation } = state;
+    const first = await tryOnce(call);
+    if (first.outcome.kind !== "lost") return { ...first, label: way.go };
+    const loss: Loss = { lost: first.outcome, atMs: clock.now(), dialled, generation };
+    if (!action && !call.client.aborted) {
+      const { error, cause } = loss.lost;
+      metrics.upstreamDead(slotName, error);
+      const fields = {
+        request_id: call.requestId,
+        slot: slotName,
+        upstream: slotName,
+        target: first.target,
+        error,
+        cause,
+      };
+      log.warn("dispatch.upstream_dead_attempting_recover", fields);
+    }
+    const again = await findWay(call, loss);
+    if ("stop" in again) return { ...again.stop, target: first.target };
+    const second = await tryOnce(call);
+    // An SDK that sent it a third time would only repeat what was just repeated.
+    const headers = second.outcome.kind === "lost" ? { "x-should-retry": "false" } : {};
+    return { ...second, label: again.go, headers };
+  };
+
+  return {
+    name: slotName,
+    state,
+    flights,
+    waiting,
+    counts,
+    patient,
+    setPhase,
+    send,
+    /** An operator's action or a repair is under way. */
+    get isBusy() {
+      return action !== null || repair !== null;
+    },
+    /** Closes the gate until the action's promise settles. */
+    begin: (next: Action): void => {
+      action = next;
+      const open = (): void => {
+        action = null;
+        deps.onChange();
+      };
+      next.promise.then(open, open);
+    },
+  };
+}

@@ -1,0 +1,114 @@
+// All slots: the configured ones, and one for each model that lemond lists and no slot names. Knows what a client may name.
+import type { Config, SlotConfig } from "./config.ts";
+import type { KnownModel, Lemonade, Listing } from "./lemonade.ts";
+import { plainModel, type Names } from "./resolve.ts";
+import type { Slot } from "./slot.ts";
+
+export interface SlotsDeps {
+  readonly config: Config;
+  readonly lemonade: Lemonade;
+  readonly now: () => number;
+  readonly create: (config: SlotConfig) => Slot;
+  readonly implicitConfig: (model: string) => SlotConfig;
+}
+
+export type Slots = ReturnType<typeof createSlots>;
+
+/** Models that lemond knows are asked for again after this, so that a model just pulled can be named. */
+const MODELS_FRESH_MS = 2000;
+
+/** lemond's model types by the label that its model list gives; anything else is an `llm`. */
+const TYPE_OF_LABEL: Record<string, string> = {
+  embeddings: "embedding",
+  reranking: "reranking",
+  transcription: "transcription",
+  image: "image",
+  tts: "tts",
+};
+
+export function createSlots(deps: SlotsDeps) {
+  let { config } = deps;
+  const byName = new Map<string, Slot>(config.slots.map((slot) => [slot.name, deps.create(slot)]));
+  const implicit = new Map<string, Slot>();
+  let known: readonly KnownModel[] | null = null;
+  let askedMs = -Infinity;
+  let asking: Promise<unknown> | null = null;
+
+  const ownerOf = (model: string): Slot | undefined =>
+    [...byName.values()].find((slot) => plainModel(slot.state.model) === plainModel(model));
+
+  const ofModel = (model: string): Slot => {
+    const key = plainModel(model);
+    const existing = ownerOf(model) ?? implicit.get(key);
+    if (existing) return existing;
+    const slot = deps.create(deps.implicitConfig(model));
+    implicit.set(key, slot);
+    return slot;
+  };
+
+  /** Configured slots first. */
+  const all = (): Slot[] => [
+    ...byName.values(),
+    ...[...implicit.values()].filter((slot) => !ownerOf(slot.state.model)),
+  ];
+
+  return {
+    all,
+    ofModel,
+    get: (name: string): Slot | undefined => byName.get(name) ?? all().find((slot) => slot.name === name),
+    ownerOf,
+    /** Slots for a listing: what is loaded and has no slot yet gets one. */
+    forListing: (listing: Listing | null): Slot[] => {
+      if (config.lemonade.autoSlots) for (const { model } of listing?.loaded ?? []) ofModel(model);
+      return all();
+    },
+    /** What lemond could load; the last answer while it gives none, null before the first. */
+    models: async (): Promise<readonly KnownModel[] | null> => {
+      if (deps.now() - askedMs < MODELS_FRESH_MS) return known;
+      asking ??= deps.lemonade.models().then((models) => {
+        known = models ?? known;
+        askedMs = models ? deps.now() : -Infinity;
+        asking = null;
+      });
+      await asking;
+      return known;
+    },
+    names: (remotes: Names["remotes"], loadedModel: string | null): Names => ({
+      slots: [...byName.values()].map(({ name, state }) => ({
+        name,
+        model: state.model,
+        aliases: state.config.aliases,
+        isDefault: state.config.isDefault,
+      })),
+      remotes,
+      lemondModels: config.lemonade.autoSlots ? (known ?? []).map(({ id }) => id) : [],
+      loadedModel: config.lemonade.autoSlots ? loadedModel : null,
+    }),
+    /** What lemond counts the model as (`max_models`), as far as its model list tells. */
+    typeOf: (model: string): string => {
+      const labels = known?.find(({ id }) => plainModel(id) === plainModel(model))?.["labels"];
+      if (!Array.isArray(labels)) return "llm";
+      for (const [label, type] of Object.entries(TYPE_OF_LABEL)) if (labels.includes(label)) return type;
+      return "llm";
+    },
+    /** Resolves when no slot but `name` has an attempt under way on a child of that type, or after `ms`. */
+    othersAreQuiet: async (name: string, type: string, ms: number): Promise<void> => {
+      const others = all().filter((slot) => slot.name !== name && (slot.state.child?.type ?? type) === type);
+      const { promise: late, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, ms);
+      await Promise.race([Promise.all(others.map((slot) => slot.flights.quiet())), late]);
+      clearTimeout(timer);
+    },
+    /** Takes a changed configuration: slots are added, changed and removed; loaded models and running requests stay. */
+    configure: (next: Config): void => {
+      config = next;
+      const names = new Set(next.slots.map((slot) => slot.name));
+      for (const name of byName.keys()) if (!names.has(name)) byName.delete(name);
+      for (const slot of next.slots) {
+        const existing = byName.get(slot.name);
+        if (existing) existing.state.configure(slot);
+        else byName.set(slot.name, deps.create(slot));
+      }
+    },
+  };
+}

@@ -1,0 +1,153 @@
+// The real server on port 0 in front of the simulated Lemonade, closed by `await using`.
+import type { Config, SlotConfig } from "../src/config.ts";
+import { defaultConfig, slotDefaults } from "../src/config.ts";
+import { createLog } from "../src/log.ts";
+import { type RepairRecord } from "../src/slot.ts";
+import type { SlotSnapshot } from "../src/snapshot.ts";
+import { startServer, type Server } from "../src/server.ts";
+import { startLemond, type Lemond, type LemondOptions } from "./lemond/index.ts";
+
+export type LogLine = Readonly<Record<string, unknown>> & { readonly level: string; readonly event: string };
+
+export interface StackOptions {
+  readonly lemond?: LemondOptions;
+  /** A lemond that is there already; the stack does not end it. */
+  readonly sharedLemond?: Lemond;
+  /** Models loaded before the server starts. Default: the first slot's. */
+  readonly loaded?: readonly string[];
+  /** Default: slot `primary` with tiny-a. */
+  readonly slots?: readonly (Partial<SlotConfig> & { readonly name: string; readonly model: string })[];
+  readonly server?: Partial<Config["server"]>;
+  readonly lemonade?: Partial<Config["lemonade"]>;
+  readonly upstreams?: Config["upstreams"];
+}
+
+export interface Stack extends AsyncDisposable {
+  readonly lemond: Lemond;
+  readonly server: Server;
+  readonly url: string;
+  readonly lines: readonly LogLine[];
+  readonly repairs: readonly RepairRecord[];
+  /** Log lines of that event. */
+  logged(event: string): LogLine[];
+  /** The next such line, past ones included; rejects after 10 s. */
+  line(event: string, match?: (line: LogLine) => boolean): Promise<LogLine>;
+  slot(name?: string): Promise<SlotSnapshot>;
+  /** Resolves when the slot's snapshot matches; bounded by 10 s. */
+  slotIs(match: (slot: SlotSnapshot) => boolean, name?: string): Promise<SlotSnapshot>;
+  post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
+  /** A chat to `model` (default the default slot); `sim` scripts the child's reply. */
+  chat(options?: ChatOptions): Promise<Response>;
+}
+
+export interface ChatOptions {
+  readonly model?: string;
+  readonly stream?: boolean;
+  readonly tokens?: number;
+  readonly sim?: Readonly<Record<string, unknown>>;
+  readonly signal?: AbortSignal;
+  readonly headers?: Record<string, string>;
+}
+
+const WAIT_MS = 10_000;
+
+export function chatBody({ model, stream, tokens = 4, sim }: ChatOptions): Record<string, unknown> {
+  return {
+    ...(model === undefined ? {} : { model }),
+    messages: [{ role: "user", content: "hello" }],
+    max_tokens: tokens,
+    ...(stream === undefined ? {} : { stream }),
+    ...(sim ? { sim } : {}),
+  };
+}
+
+export function stackConfig(lemondUrl: string, options: StackOptions = {}): Config {
+  const slots = options.slots ?? [{ name: "primary", model: "tiny-a", isDefault: true }];
+  return {
+    server: { ...defaultConfig.server, port: 0, logLevel: "debug", ...options.server },
+    lemonade: { ...defaultConfig.lemonade, url: lemondUrl, pollMs: 200, ...options.lemonade },
+    slots: slots.map((slot) => ({ ...slotDefaults, holdMs: 20_000, ...slot })),
+    upstreams: options.upstreams ?? [],
+  };
+}
+
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const lemond = options.sharedLemond ?? (await startLemond(options.lemond));
+  const config = stackConfig(lemond.url, options);
+  const first = config.slots[0]?.model;
+  for (const model of options.loaded ?? (first === undefined ? [] : [first])) {
+    const response = await lemond.load(model);
+    if (!response.ok) throw new Error(`loading ${model} failed: ${response.status}`);
+  }
+  const lines: LogLine[] = [];
+  let wake: (() => void)[] = [];
+  const log = createLog("debug", (text) => {
+    lines.push(JSON.parse(text));
+    for (const resume of wake) resume();
+    wake = [];
+  });
+  const repairs: RepairRecord[] = [];
+  const metrics = {
+    requestEnded: () => {},
+    firstByte: () => {},
+    upstreamDead: () => {},
+    repaired: () => {},
+    streamInterrupted: () => {},
+  };
+  const onRepair = (repair: RepairRecord): void => void repairs.push(repair);
+  const server = await startServer({ config, version: "0.0.0-test", log, metrics, onRepair, isStrict: true });
+  const { url } = server;
+
+  const line: Stack["line"] = async (event, match = () => true) => {
+    const deadline = performance.now() + WAIT_MS;
+    for (;;) {
+      const found = lines.find((line) => line.event === event && match(line));
+      if (found) return found;
+      if (performance.now() > deadline) throw new Error(`no ${event} within ${WAIT_MS} ms`);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, 500);
+      wake.push(resolve);
+      await promise;
+      clearTimeout(timer);
+    }
+  };
+  const slot: Stack["slot"] = async (name = "primary") => {
+    const response = await fetch(`${url}/api/slots/${encodeURIComponent(name)}`);
+    if (!response.ok) throw new Error(`slot ${name}: ${response.status} ${await response.text()}`);
+    return response.json();
+  };
+  const post: Stack["post"] = (path, body, init = {}) =>
+    fetch(`${url}${path}`, {
+      method: "POST",
+      body: typeof body === "string" || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body),
+      ...init,
+      headers: { "content-type": "application/json", ...init.headers },
+    });
+
+  return {
+    lemond,
+    server,
+    url,
+    lines,
+    repairs,
+    logged: (event) => lines.filter((line) => line.event === event),
+    line,
+    slot,
+    slotIs: async (match, name) => {
+      const deadline = performance.now() + WAIT_MS;
+      for (;;) {
+        const now = await slot(name);
+        if (match(now)) return now;
+        if (performance.now() > deadline) throw new Error(`the slot stayed ${JSON.stringify(now)}`);
+        await Bun.sleep(10);
+      }
+    },
+    post,
+    chat: ({ signal, headers, ...chat } = {}) =>
+      post("/v1/chat/completions", chatBody(chat), { ...(signal ? { signal } : {}), ...(headers ? { headers } : {}) }),
+    [Symbol.asyncDispose]: async () => {
+      await server.stop();
+      if (!options.sharedLemond) await lemond[Symbol.asyncDispose]();
+    },
+  };
+}
