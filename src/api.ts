@@ -5,6 +5,7 @@ import type { FixedRoute, Handler } from "./app.ts";
 import { readBody } from "./body.ts";
 import type { Config } from "./config.ts";
 import { DispatchError } from "./errors.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Order } from "./operate.ts";
 import { availableNames, plainModel, type Names } from "./resolve.ts";
 import { API_PREFIXES } from "./routes.ts";
@@ -19,6 +20,7 @@ export interface ApiDeps {
   readonly names: () => Names;
   readonly lemonade: () => { readonly isUp: boolean | null; readonly version: string | null };
   readonly isDraining: () => boolean;
+  readonly scrape: () => ReturnType<Metrics["scrape"]>;
   readonly operate: (slot: Slot, order: Order) => Promise<void>;
 }
 
@@ -107,6 +109,14 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
         },
       },
     ]),
+    {
+      method: "GET",
+      path: "/metrics",
+      handler: async () => {
+        const { text, contentType } = await deps.scrape();
+        return new Response(text, { headers: { "content-type": contentType } });
+      },
+    },
     { method: "GET", path: "/api/slots", handler: () => Response.json(deps.slots.all().map(snapshot)) },
     { method: "GET", path: "/api/slots/:name", handler: (_, { name }) => Response.json(snapshot(slotNamed(name))) },
     act("load"),

@@ -10,7 +10,8 @@ import { relay, type RelayEnd } from "./relay.ts";
 import type { Remote } from "./remote.ts";
 import { availableNames, resolve } from "./resolve.ts";
 import type { ModelRoute } from "./routes.ts";
-import type { Call, Sent, Slot } from "./slot.ts";
+import type { Call, Sent } from "./call.ts";
+import type { Slot } from "./slot.ts";
 import type { Slots } from "./slots.ts";
 
 export interface DispatchDeps {

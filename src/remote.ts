@@ -1,7 +1,7 @@
 // OpenAI-compatible upstreams elsewhere: one attempt, no gate, no repair, no state but how many requests are under way.
 import { attempt } from "./attempt.ts";
 import type { RemoteConfig } from "./config.ts";
-import type { Call, Sent } from "./slot.ts";
+import type { Call, Sent } from "./call.ts";
 
 export interface Remote {
   readonly config: RemoteConfig;

@@ -99,6 +99,17 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     names: () => slots.names(config.upstreams, loadedModel()),
     lemonade: () => ({ isUp: watch.isUp, version: watch.latest?.version ?? null }),
     isDraining: () => isDraining,
+    scrape: () =>
+      metrics.scrape({
+        slots: slots.all().map(({ name, state, flights, waiting }) => ({
+          name,
+          state: state.name,
+          inFlight: flights.count,
+          waiting: waiting.count,
+        })),
+        remotes: [...remotes.values()].map(({ config, inFlight }) => ({ name: config.name, inFlight })),
+        isLemonadeUp: watch.isUp === true,
+      }),
     operate: (slot, order) => operate(slot, order, { ...recoverDeps, drainMs: () => config.server.drainMs }),
   });
   const app = createApp({ config: () => config, dispatch, routes: api, isDraining: () => isDraining, log });

@@ -1,9 +1,10 @@
 // A slot: the gate, one shared repair at a time, and the one retry of each request. Decides by repair.ts, acts through
 // recover.ts; what is known of the child is in state.ts, the attempts under way in flights.ts.
-import { attempt, type Lost, type LossCause, type Outcome } from "./attempt.ts";
-import type { Child } from "./child.ts";
+import type { Lost, LossCause, Outcome } from "./attempt.ts";
+import type { Call, Sent } from "./call.ts";
 import type { SlotConfig } from "./config.ts";
 import { DispatchError } from "./errors.ts";
+import { createDial } from "./dial.ts";
 import { createFlights } from "./flights.ts";
 import { createWaiting } from "./hold.ts";
 import type { Metrics } from "./metrics.ts";
@@ -29,26 +30,6 @@ export interface RepairRecord {
   readonly requestId: string | null;
 }
 
-/** One request for a slot. `url` gives the target below a child's API base. */
-export interface Call {
-  readonly requestId: string;
-  readonly url: (base: string) => string;
-  readonly method: string;
-  readonly headers: Headers;
-  readonly body: Uint8Array<ArrayBuffer> | null;
-  readonly wantsStream: boolean;
-  readonly client: AbortSignal;
-}
-
-/** How a call ended, and the headers that its error carries. A streamed body calls `end` when it is over. */
-export interface Sent {
-  readonly outcome: Outcome;
-  readonly label: Label | null;
-  readonly target: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly end: (isInterrupted: boolean) => void;
-}
-
 /** An operator's action under way: requests meet the gate. */
 export interface Action {
   readonly promise: Promise<unknown>;
@@ -58,7 +39,6 @@ export interface Action {
 interface Loss {
   readonly lost: Lost;
   readonly atMs: number;
-  readonly dialled: Child | null;
   readonly generation: number;
 }
 
@@ -72,10 +52,18 @@ type Way = { readonly go: Label | null } | { readonly stop: Sent };
 export type Slot = ReturnType<typeof createSlot>;
 
 export function createSlot(initial: SlotConfig, deps: SlotDeps) {
-  const { clock, log, metrics, lemonade, probe } = deps;
+  const { clock, log, metrics, lemonade } = deps;
   const flights = createFlights(clock.now, () => state.followFlights());
   const state = createState(initial, { ...deps, tick: lemonade.tick, inFlight: () => flights.count });
   const waiting = createWaiting(initial.name, deps.maxWaiting);
+  const dial = createDial({
+    ...deps,
+    state,
+    flights,
+    onInterrupted: (child, requestId) => {
+      if (!action && !repair && state.child === child) startRepair("truncated", false, requestId);
+    },
+  });
   const counts = { recovered: 0, retargeted: 0, alive: 0, failed: 0 };
   const slotName = initial.name;
   let repair: Repair | null = null;
@@ -226,61 +214,14 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
     }
   };
 
-  /** Why a child whose pid is not visible must not be dialled: the port may be another model's by now. */
-  const objectionTo = async (url: string, checkpoint: string): Promise<LossCause | null> => {
-    const sign = await probe.identity(url, checkpoint);
-    switch (sign) {
-      case "ok":
-      case "silent":
-        return null;
-      case "stranger":
-        return "moved";
-      default:
-        return sign;
-    }
-  };
-
-  const tryOnce = async (call: Call): Promise<Sent> => {
-    const { child } = state;
-    const target = child ? call.url(child.url) : lemonade.url;
-    const sent = { label: null, target, headers: {}, end: () => {} };
-    if (!child) return { ...sent, outcome: { kind: "lost", error: "ConnectError", cause: "evicted" } };
-    const { url, checkpoint, process } = child;
-    if (process && !process.isAlive())
-      return { ...sent, outcome: { kind: "lost", error: "ConnectError", cause: "pid gone" } };
-    const flight = flights.begin(child);
-    const outcome = await attempt({
-      url: target,
-      method: call.method,
-      headers: call.headers,
-      body: call.body,
-      wantsStream: call.wantsStream,
-      firstByteTimeoutMs: deps.firstByteTimeoutMs(),
-      client: call.client,
-      objection: process || checkpoint === null ? null : () => objectionTo(url, checkpoint),
-      onStart: (cut) => {
-        flight.cut = cut;
-      },
-    });
-    if (outcome.kind !== "reply" || !("source" in outcome)) {
-      flight.end();
-      return { ...sent, outcome };
-    }
-    const end = (isInterrupted: boolean): void => {
-      flight.end();
-      if (isInterrupted && !action && !repair && state.child === child) startRepair("truncated", false, call.requestId);
-    };
-    return { ...sent, outcome, end };
-  };
-
   /** One request, from the gate to its reply or its last failure. Throws DispatchError of `slot.loading` or `slot.overloaded`. */
   const send = async (call: Call): Promise<Sent> => {
     const way = await findWay(call, null);
     if ("stop" in way) return way.stop;
-    const { child: dialled, generation } = state;
-    const first = await tryOnce(call);
+    const { generation } = state;
+    const first = await dial(call);
     if (first.outcome.kind !== "lost") return { ...first, label: way.go };
-    const loss: Loss = { lost: first.outcome, atMs: clock.now(), dialled, generation };
+    const loss: Loss = { lost: first.outcome, atMs: clock.now(), generation };
     if (!action && !call.client.aborted) {
       const { error, cause } = loss.lost;
       metrics.upstreamDead(slotName, error);
@@ -296,7 +237,7 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
     }
     const again = await findWay(call, loss);
     if ("stop" in again) return { ...again.stop, target: first.target };
-    const second = await tryOnce(call);
+    const second = await dial(call);
     // An SDK that sent it a third time would only repeat what was just repeated.
     const headers = second.outcome.kind === "lost" ? { "x-should-retry": "false" } : {};
     return { ...second, label: again.go, headers };

@@ -1,8 +1,9 @@
 // The real server on port 0 in front of the simulated Lemonade, closed by `await using`.
 import type { Config, SlotConfig } from "../src/config.ts";
-import { defaultConfig, slotDefaults } from "../src/config.ts";
+import { slotDefaults } from "../src/config.ts";
 import { createLog } from "../src/log.ts";
-import { type RepairRecord } from "../src/slot.ts";
+import { createMetrics } from "../src/metrics.ts";
+import type { RepairRecord } from "../src/slot.ts";
 import type { SlotSnapshot } from "../src/snapshot.ts";
 import { startServer, type Server } from "../src/server.ts";
 import { startLemond, type Lemond, type LemondOptions } from "./lemond/index.ts";
@@ -51,6 +52,32 @@ export interface ChatOptions {
 
 const WAIT_MS = 10_000;
 
+const defaultConfig: Config = {
+  server: {
+    host: "127.0.0.1",
+    port: 8080,
+    apiKeys: [],
+    maxBodyBytes: 64 * 1024 * 1024,
+    firstByteTimeoutMs: 3_600_000,
+    logLevel: "info",
+    maxWaiting: 256,
+    drainMs: 30_000,
+    allowAnonymous: false,
+    allowedHosts: [],
+    corsOrigins: [],
+  },
+  lemonade: {
+    url: "http://127.0.0.1:13305",
+    apiKey: null,
+    loadTimeoutMs: 600_000,
+    pollMs: 1000,
+    touchMs: 20_000,
+    autoSlots: true,
+  },
+  slots: [],
+  upstreams: [],
+};
+
 export function chatBody({ model, stream, tokens = 4, sim }: ChatOptions): Record<string, unknown> {
   return {
     ...(model === undefined ? {} : { model }),
@@ -87,13 +114,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     wake = [];
   });
   const repairs: RepairRecord[] = [];
-  const metrics = {
-    requestEnded: () => {},
-    firstByte: () => {},
-    upstreamDead: () => {},
-    repaired: () => {},
-    streamInterrupted: () => {},
-  };
+  const metrics = createMetrics("0.0.0-test");
   const onRepair = (repair: RepairRecord): void => void repairs.push(repair);
   const server = await startServer({ config, version: "0.0.0-test", log, metrics, onRepair, isStrict: true });
   const { url } = server;
@@ -114,12 +135,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const slot: Stack["slot"] = async (name = "primary") => {
     const response = await fetch(`${url}/api/slots/${encodeURIComponent(name)}`);
     if (!response.ok) throw new Error(`slot ${name}: ${response.status} ${await response.text()}`);
-    return response.json();
+    return (await response.json()) as SlotSnapshot;
   };
   const post: Stack["post"] = (path, body, init = {}) =>
     fetch(`${url}${path}`, {
       method: "POST",
-      body: typeof body === "string" || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body),
+      body: typeof body === "string" || body instanceof Uint8Array ? (body as Bun.BodyInit) : JSON.stringify(body),
       ...init,
       headers: { "content-type": "application/json", ...init.headers },
     });

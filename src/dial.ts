@@ -1,0 +1,67 @@
+// One attempt of a request at the slot's child of now: never at a process that is gone, never at another model's port.
+import { attempt, type LossCause } from "./attempt.ts";
+import type { Call, Sent } from "./call.ts";
+import type { Child } from "./child.ts";
+import type { Flights } from "./flights.ts";
+import type { Lemonade } from "./lemonade.ts";
+import type { Probe } from "./probe.ts";
+import type { State } from "./state.ts";
+
+export interface DialDeps {
+  readonly state: State;
+  readonly flights: Flights;
+  readonly lemonade: Lemonade;
+  readonly probe: Probe;
+  readonly firstByteTimeoutMs: () => number;
+  /** A stream of that child broke off after its first byte. */
+  readonly onInterrupted: (child: Child, requestId: string) => void;
+}
+
+export function createDial({ state, flights, lemonade, probe, firstByteTimeoutMs, onInterrupted }: DialDeps) {
+  /** Why a child whose pid is not visible must not be dialled: the port may be another model's by now. */
+  const objectionTo = async (url: string, checkpoint: string): Promise<LossCause | null> => {
+    const sign = await probe.identity(url, checkpoint);
+    switch (sign) {
+      case "ok":
+      case "silent":
+        return null;
+      case "stranger":
+        return "moved";
+      default:
+        return sign;
+    }
+  };
+
+  return async (call: Call): Promise<Sent> => {
+    const { child } = state;
+    const target = child ? call.url(child.url) : lemonade.url;
+    const sent = { label: null, target, headers: {}, end: () => {} };
+    if (!child) return { ...sent, outcome: { kind: "lost", error: "ConnectError", cause: "evicted" } };
+    const { url, checkpoint, process } = child;
+    if (process && !process.isAlive())
+      return { ...sent, outcome: { kind: "lost", error: "ConnectError", cause: "pid gone" } };
+    const flight = flights.begin(child);
+    const outcome = await attempt({
+      url: target,
+      method: call.method,
+      headers: call.headers,
+      body: call.body,
+      wantsStream: call.wantsStream,
+      firstByteTimeoutMs: firstByteTimeoutMs(),
+      client: call.client,
+      objection: process || checkpoint === null ? null : () => objectionTo(url, checkpoint),
+      onStart: (cut) => {
+        flight.cut = cut;
+      },
+    });
+    if (outcome.kind !== "reply" || !("source" in outcome)) {
+      flight.end();
+      return { ...sent, outcome };
+    }
+    const end = (isInterrupted: boolean): void => {
+      flight.end();
+      if (isInterrupted) onInterrupted(child, call.requestId);
+    };
+    return { ...sent, outcome, end };
+  };
+}
