@@ -6,7 +6,17 @@
  * covers names and certificates; the others are evidence against a child that was not dialled or still holds the socket.
  */
 export type LossCause =
-  "refused" | "reset" | "truncated" | "no host" | "pid gone" | "evicted" | "moved" | "loading" | "wedged" | "unloaded";
+  | "refused"
+  | "reset"
+  | "truncated"
+  | "no host"
+  | "pid gone"
+  | "evicted"
+  | "moved"
+  | "loading"
+  | "wedged"
+  | "unloaded"
+  | "stopping";
 
 /** The error names are those of the Python project that this contract comes from. */
 export interface Lost {

@@ -1,28 +1,31 @@
 // OpenAI-compatible upstreams elsewhere: one attempt, no gate, no repair, no state but how many requests are under way.
-import { attempt } from "./attempt.ts";
+import { attempt, type Ended } from "./attempt.ts";
 import type { RemoteConfig } from "./config.ts";
 import type { Call, Sent } from "./call.ts";
 
 export interface Remote {
   readonly config: RemoteConfig;
   readonly inFlight: number;
+  /** Ends all requests under way: the server stops. */
+  cut(): void;
   send(call: Call): Promise<Sent>;
 }
 
 export function createRemote(config: RemoteConfig, firstByteTimeoutMs: () => number): Remote {
-  let inFlight = 0;
+  const cuts = new Set<(ended: Ended) => void>();
   return {
     config,
     get inFlight() {
-      return inFlight;
+      return cuts.size;
+    },
+    cut: () => {
+      for (const cut of cuts) cut({ kind: "lost", error: "RemoteProtocolError", cause: "stopping" });
     },
     send: async (call) => {
-      inFlight++;
-      let isOver = false;
-      const end = (): void => {
-        if (!isOver) inFlight--;
-        isOver = true;
-      };
+      let cutThis: (ended: Ended) => void = () => {};
+      const cut = (ended: Ended): void => cutThis(ended);
+      cuts.add(cut);
+      const end = (): void => void cuts.delete(cut);
       const target = call.url(config.url);
       const outcome = await attempt({
         url: target,
@@ -33,7 +36,9 @@ export function createRemote(config: RemoteConfig, firstByteTimeoutMs: () => num
         firstByteTimeoutMs: firstByteTimeoutMs(),
         client: call.client,
         objection: null,
-        onStart: () => {},
+        onStart: (cut) => {
+          cutThis = cut;
+        },
       });
       if (outcome.kind !== "reply" || !("source" in outcome)) end();
       return { outcome, label: null, target, headers: {}, end };

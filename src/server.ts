@@ -2,16 +2,15 @@
 import { createApi } from "./api.ts";
 import { createApp } from "./app.ts";
 import { systemClock } from "./clock.ts";
-import type { Config } from "./config.ts";
-import { slotDefaults } from "./config.ts";
+import { type Config, type RemoteConfig, slotDefaults } from "./config.ts";
 import { createDispatch } from "./dispatch.ts";
 import { createLemonade } from "./lemonade.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { operate } from "./operate.ts";
 import { createProbe } from "./probe.ts";
-import { createRemote } from "./remote.ts";
-import { createSlot, type RepairRecord } from "./slot.ts";
+import { createRemote, type Remote } from "./remote.ts";
+import { createSlot, type RepairRecord, type Slot } from "./slot.ts";
 import { createSlots } from "./slots.ts";
 import { createTurns } from "./turns.ts";
 import { createWatch } from "./watch.ts";
@@ -28,13 +27,16 @@ export interface ServerOptions {
 export interface Server {
   /** `http://HOST:PORT`, with the port that was taken. */
   readonly url: string;
+  /** Takes a changed configuration without touching loaded models or running requests; names what needs a restart. */
+  reload(next: Config): readonly string[];
   /** Takes no new requests, lets those in flight end for `drain_s`, then closes. */
   stop(): Promise<void>;
 }
 
 /** Listens when it resolves, with lemond asked once. Rejects where the address cannot be had. */
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const { config, version, log, metrics } = options;
+  const { version, log, metrics } = options;
+  let { config } = options;
   const clock = systemClock;
   const lemonade = createLemonade(config.lemonade);
   const probe = createProbe();
@@ -71,6 +73,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
         ...recoverDeps,
         metrics,
         maxWaiting: () => config.server.maxWaiting,
+        isDraining: () => isDraining,
         firstByteTimeoutMs: () => config.server.firstByteTimeoutMs,
         typeOf: (model) => slots.typeOf(model),
         onChange: () => {},
@@ -78,9 +81,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
         isStrict: options.isStrict,
       }),
   });
-  const remotes = new Map(
-    config.upstreams.map((remote) => [remote.name, createRemote(remote, () => config.server.firstByteTimeoutMs)]),
-  );
+  const remoteOf = (remote: RemoteConfig): Remote => createRemote(remote, () => config.server.firstByteTimeoutMs);
+  let remotes = new Map(config.upstreams.map((remote) => [remote.name, remoteOf(remote)]));
   const loadedModel = (): string | null => watch.latest?.modelLoaded ?? null;
   const dispatch = createDispatch({
     config: () => config,
@@ -121,18 +123,57 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   log.info("server.started", { url, version });
   await watch.start();
 
-  const inFlight = (): number => server.pendingRequests;
+  const inFlight = (): number =>
+    [...slots.all(), ...remotes.values()].reduce((sum, upstream) => sum + inFlightOf(upstream), 0);
+
   return {
     url,
+    reload: (next) => {
+      const fixed = [
+        ["server.host", config.server.host, next.server.host],
+        ["server.port", config.server.port, next.server.port],
+        ["lemonade.url", config.lemonade.url, next.lemonade.url],
+        ["lemonade.api_key_env", config.lemonade.apiKey, next.lemonade.apiKey],
+        ["lemonade.load_timeout_s", config.lemonade.loadTimeoutMs, next.lemonade.loadTimeoutMs],
+      ] as const;
+      const needRestart = fixed.filter(([, now, then]) => now !== then).map(([name]) => name);
+      const { host, port } = config.server;
+      const { url, apiKey, loadTimeoutMs } = config.lemonade;
+      config = {
+        ...next,
+        server: { ...next.server, host, port },
+        lemonade: { ...next.lemonade, url, apiKey, loadTimeoutMs },
+      };
+      log.setLevel(config.server.logLevel);
+      slots.configure(config);
+      remotes = new Map(
+        config.upstreams.map((remote) => {
+          const existing = remotes.get(remote.name);
+          return [remote.name, existing && Bun.deepEquals(existing.config, remote) ? existing : remoteOf(remote)];
+        }),
+      );
+      void watch.refresh();
+      return needRestart;
+    },
     stop: async () => {
       isDraining = true;
       log.info("server.draining", { in_flight: inFlight() });
       const deadline = clock.now() + config.server.drainMs;
-      while (inFlight() > 0 && clock.now() < deadline) await clock.sleep(20);
-      for (const slot of slots.all()) slot.flights.cut(null, "unloaded");
+      while (inFlight() > 0 && clock.now() < deadline) await clock.sleep(DRAIN_LOOK_MS);
+      for (const slot of slots.all()) slot.flights.cut(null, "stopping");
+      for (const remote of remotes.values()) remote.cut();
       watch.stop();
+      // Replies on their way are written out; a client that does not read them does not hold up the end.
+      await Promise.race([server.stop(), clock.sleep(LAST_BYTES_MS)]);
       await server.stop(true);
       log.info("server.stopped");
     },
   };
+}
+
+const DRAIN_LOOK_MS = 20;
+const LAST_BYTES_MS = 1000;
+
+function inFlightOf(upstream: Slot | Remote): number {
+  return "flights" in upstream ? upstream.flights.count + upstream.waiting.count : upstream.inFlight;
 }

@@ -15,6 +15,7 @@ import { createState, type Label, type StateDeps } from "./state.ts";
 export interface SlotDeps extends RecoverDeps, Omit<StateDeps, "tick" | "inFlight"> {
   readonly metrics: Metrics;
   readonly maxWaiting: () => number;
+  readonly isDraining: () => boolean;
   readonly firstByteTimeoutMs: () => number;
   readonly onRepair: (repair: RepairRecord) => void;
 }
@@ -61,7 +62,7 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
     state,
     flights,
     onInterrupted: (child, requestId) => {
-      if (!action && !repair && state.child === child) startRepair("truncated", false, requestId);
+      if (!action && !repair && state.child === child && !deps.isDraining()) startRepair("truncated", false, requestId);
     },
   });
   const counts = { recovered: 0, retargeted: 0, alive: 0, failed: 0 };
@@ -163,6 +164,8 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
     const deadlineMs = clock.now() + state.config.holdMs;
     let label: Label | null = null;
     for (;;) {
+      // What is cut off because the server stops is not repaired any more.
+      if (loss && deps.isDraining()) throw new DispatchError("server.draining", "The server is stopping.");
       const { child, generation } = state;
       const isReady = child !== null && !action && !repair;
       if (isReady && !loss && !call.client.aborted) return { go: label };

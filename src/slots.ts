@@ -30,6 +30,8 @@ export function createSlots(deps: SlotsDeps) {
   let { config } = deps;
   const byName = new Map<string, Slot>(config.slots.map((slot) => [slot.name, deps.create(slot)]));
   const implicit = new Map<string, Slot>();
+  /** Taken out of the configuration with requests still under way: watched until they have ended. */
+  let leaving: Slot[] = [];
   let known: readonly KnownModel[] | null = null;
   let askedMs = -Infinity;
   let asking: Promise<unknown> | null = null;
@@ -60,7 +62,8 @@ export function createSlots(deps: SlotsDeps) {
     /** Slots for a listing: what is loaded and has no slot yet gets one. */
     forListing: (listing: Listing | null): Slot[] => {
       if (config.lemonade.autoSlots) for (const { model } of listing?.loaded ?? []) ofModel(model);
-      return all();
+      leaving = leaving.filter((slot) => slot.flights.count > 0);
+      return [...all(), ...leaving];
     },
     /** What lemond could load; the last answer while it gives none, null before the first. */
     models: async (): Promise<readonly KnownModel[] | null> => {
@@ -102,12 +105,19 @@ export function createSlots(deps: SlotsDeps) {
     /** Takes a changed configuration: slots are added, changed and removed; loaded models and running requests stay. */
     configure: (next: Config): void => {
       config = next;
-      const names = new Set(next.slots.map((slot) => slot.name));
-      for (const name of byName.keys()) if (!names.has(name)) byName.delete(name);
-      for (const slot of next.slots) {
-        const existing = byName.get(slot.name);
-        if (existing) existing.state.configure(slot);
-        else byName.set(slot.name, deps.create(slot));
+      const wanted = new Map(next.slots.map((slot) => [slot.name, slot]));
+      for (const [name, slot] of byName) {
+        if (wanted.get(name)?.model === slot.state.config.model) continue;
+        byName.delete(name);
+        leaving.push(slot);
+      }
+      // In the order of the file, which decides among defaults.
+      const kept = new Map(byName);
+      byName.clear();
+      for (const [name, slot] of wanted) {
+        const existing = kept.get(name);
+        existing?.state.configure(slot);
+        byName.set(name, existing ?? deps.create(slot));
       }
     },
   };

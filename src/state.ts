@@ -180,11 +180,9 @@ export function createState(initial: SlotConfig, deps: StateDeps) {
       model = next;
       deps.onChange();
     },
-    /** Takes a changed configuration; a child that serves the same model stays. */
+    /** Takes a changed configuration of the same model; the child stays, a model swapped in stays too. */
     configure: (next: SlotConfig): void => {
-      const isSameModel = next.model === config.model;
       config = next;
-      if (!isSameModel) model = next.model;
       deps.onChange();
     },
   };

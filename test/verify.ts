@@ -48,3 +48,5 @@ if (code === 0 && passed === 0) {
 }
 process.stdout.write(`\n${passed} passed, ${code !== 0 && failed === 0 ? 1 : failed} failed\n`);
 process.exit(code);
+
+export {};
