@@ -2,53 +2,58 @@
 // argv, configuration, signals and exit codes: 0 stopped on request, 1 failed at run time, 2 configuration or usage.
 import pkg from "../package.json" with { type: "json" };
 import { helpText, parseArgs, type Flags } from "./args.ts";
-import { describeConfig, loadConfig, type Config } from "./config.ts";
+import { loadConfig, type Loaded } from "./config.ts";
+import { describeConfig } from "./describe.ts";
+import { systemFiles } from "./files.ts";
 import { createLog } from "./log.ts";
-import { createMetrics } from "./metrics.ts";
-import { startServer } from "./server.ts";
 
 /** Bun 1.4.5 runs 256 fetches at once unless this stands in the environment when the process starts. */
 const FETCHES = "BUN_CONFIG_MAX_HTTP_REQUESTS";
 const MOST_FETCHES = "65336";
 
-function fail(code: 1 | 2, ...lines: string[]): never {
+function fail(code: 1 | 2, ...lines: readonly string[]): never {
   for (const line of lines) process.stderr.write(`hal0-dispatch: ${line}\n`);
   process.exit(code);
 }
 
-function configOf(flags: Flags): Config {
-  const loaded = loadConfig({ flags, env: process.env });
-  if (!loaded.ok) fail(2, ...loaded.faults);
-  return loaded.config;
+const read = (flags: Flags): Loaded => loadConfig({ ...systemFiles, args: flags, env: process.env });
+
+function readOrFail(flags: Flags, code: 1 | 2): Extract<Loaded, { ok: true }> {
+  const loaded = read(flags);
+  return loaded.ok ? loaded : fail(code, ...loaded.faults);
 }
 
-/** Starts this program again in its place, where the limit on fetches is not set yet: hung requests would stop all slots. */
+/** Starts this program again in its place where the limit on fetches is not set: hung requests would stop all slots. */
 function raiseFetchLimit(): void {
-  if (process.env[FETCHES] !== undefined || !process.execve) return;
+  if (process.env[FETCHES] !== undefined) return;
   const isCompiled = Bun.main.startsWith("/$bunfs/");
   const args = [process.execPath, ...(isCompiled ? [] : [Bun.main]), ...process.argv.slice(2)];
-  process.execve(process.execPath, args, { ...process.env, [FETCHES]: MOST_FETCHES });
+  process.execve?.(process.execPath, args, { ...process.env, [FETCHES]: MOST_FETCHES });
 }
 
 async function serve(flags: Flags): Promise<void> {
-  const config = configOf(flags);
   raiseFetchLimit();
+  const { config, notes } = readOrFail(flags, 2);
+  // Loaded only now: the program that is replaced above would have loaded them for nothing.
+  const [{ createMetrics }, { startServer }] = await Promise.all([import("./metrics.ts"), import("./server.ts")]);
   // A log reader that went away must not end the server.
   process.stdout.on("error", () => {});
   const log = createLog(config.server.logLevel, (line) => process.stdout.write(line));
+  for (const note of notes) log.warn("config.note", { note });
   const { version } = pkg;
-  const server = await startServer({
-    config,
-    version,
-    log,
-    metrics: createMetrics(version),
-    onRepair: () => {},
-    isStrict: false,
-  }).catch((error: unknown): never => {
+  const options = { config, version, log, metrics: createMetrics(version), onRepair: () => {}, isStrict: false };
+  const server = await startServer(options).catch((error: unknown): never => {
     const { host, port } = config.server;
     const isTaken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
-    fail(1, isTaken ? `port ${port} on ${host} is taken` : `cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : "unknown"}`);
+    const why = error instanceof Error ? error.message : "unknown";
+    fail(1, isTaken ? `port ${port} on ${host} is taken` : `cannot listen on ${host}:${port}: ${why}`);
   });
+
+  const reload = (): void => {
+    const next = read(flags);
+    if (next.ok) log.info("config.reloaded", { source: next.source, restart_needed_for: server.reload(next.config) });
+    else log.error("config.reload_failed", { source: next.source, faults: next.faults });
+  };
   let isStopping = false;
   const stop = async (): Promise<void> => {
     if (isStopping) process.exit(0); // Asked twice: at once.
@@ -58,6 +63,7 @@ async function serve(flags: Flags): Promise<void> {
   };
   process.on("SIGTERM", () => void stop());
   process.on("SIGINT", () => void stop());
+  process.on("SIGHUP", reload);
 }
 
 const args = parseArgs(process.argv.slice(2));
@@ -72,7 +78,7 @@ switch (args.kind) {
     fail(2, args.fault);
     break;
   case "check":
-    process.stdout.write(`${describeConfig(configOf(args.flags))}\n`);
+    process.stdout.write(`${describeConfig(readOrFail(args.flags, 1).config)}\n`);
     break;
   case "serve":
     await serve(args.flags);
