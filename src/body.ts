@@ -12,6 +12,9 @@ const Fields = v.object({
   stream: v.optional(v.nullable(v.boolean("expected true or false"))),
 });
 
+/** How much more than the limit is read on; who sends still more gets a reset. */
+const READ_ON_BYTES = 1024 ** 3;
+
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
@@ -27,6 +30,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<Uint
     bodyBytes += chunk.length;
     if (bodyBytes <= maxBytes) chunks.push(chunk);
     else chunks.length = 0;
+    if (bodyBytes > maxBytes + READ_ON_BYTES) break;
   }
   if (bodyBytes > maxBytes)
     throw new DispatchError("request.too_large", `The request body is larger than ${maxBytes} bytes.`, {

@@ -190,7 +190,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     }
 
     function name(headers: Headers): void {
-      if (told.upstream !== "") headers.set("x-hal0-upstream", told.upstream);
+      // A model's name may have characters that no header can carry.
+      if (told.upstream !== "") headers.set("x-hal0-upstream", told.upstream.replace(/[^\x20-\x7e]/g, "?"));
       if (told.label !== null) headers.set("x-hal0-repair", told.label);
     }
   };

@@ -1,5 +1,6 @@
 // lemond's control API: health, models, load, unload. Reports what lemond says as values; decides nothing.
 import * as v from "valibot";
+import { hostName, isLoopback } from "./admit.ts";
 import { OWN_CONNECTION } from "./attempt.ts";
 
 const Loaded = v.object({
@@ -43,6 +44,8 @@ export interface Listing {
   readonly maxModels: Readonly<Record<string, unknown>>;
   readonly modelLoaded: string | null;
   readonly version: string;
+  /** Models listed at a URL that is neither on loopback nor on lemond's own host: never dialled, as if not loaded. */
+  readonly distrusted: readonly string[];
 }
 
 /** `refused`: nothing listens. `silent`: no usable answer, of which `cause` says why. */
@@ -109,7 +112,7 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
         const response = await get("/v1/health");
         const text = await response.text();
         if (!response.ok) return { kind: "silent", cause: `health answered ${response.status}: ${errorText(text)}` };
-        return parseHealth(text, askedAt);
+        return parseHealth(text, askedAt, url);
       } catch (error) {
         const cause = causeOf(error);
         return cause === "ECONNREFUSED" ? { kind: "refused" } : { kind: "silent", cause };
@@ -139,7 +142,7 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
   };
 }
 
-function parseHealth(text: string, askedAt: number): HealthAnswer {
+function parseHealth(text: string, askedAt: number, lemondUrl: string): HealthAnswer {
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Health), text);
   if (!parsed.success) return { kind: "silent", cause: "health is not what lemond answers" };
   const { all_models_loaded, max_models, model_loaded, version } = parsed.output;
@@ -152,7 +155,19 @@ function parseHealth(text: string, askedAt: number): HealthAnswer {
       { model: model_name, url: backend_url.replace(/\/+$/, ""), pid, checkpoint, type, options: recipe_options },
     ];
   });
-  return { kind: "listing", askedAt, loaded, maxModels: max_models, modelLoaded: model_loaded, version };
+  const isTrusted = (model: LoadedModel): boolean => {
+    const name = hostName(new URL(model.url).host);
+    return isLoopback(name) || name === hostName(new URL(lemondUrl).host);
+  };
+  return {
+    kind: "listing",
+    askedAt,
+    loaded: loaded.filter(isTrusted),
+    maxModels: max_models,
+    modelLoaded: model_loaded,
+    version,
+    distrusted: loaded.filter((model) => !isTrusted(model)).map(({ model }) => model),
+  };
 }
 
 /** lemond's errors are objects or plain strings (`{"error":"Model not loaded: X"}`); cut to a length that a log line bears. */

@@ -1,7 +1,7 @@
 // An operator's load, unload, restart or swap of a slot: closes the gate, lets requests finish, acts, opens the gate.
 import type { Clock } from "./clock.ts";
 import { DispatchError } from "./errors.ts";
-import { recover, unload, type RecoverDeps } from "./recover.ts";
+import { recover, unload, type Patient, type RecoverDeps } from "./recover.ts";
 import type { Slot } from "./slot.ts";
 
 export interface OperateDeps extends RecoverDeps {
@@ -43,12 +43,8 @@ async function carryOut(slot: Slot, order: Order, deps: OperateDeps): Promise<vo
 /** Loads the model where it is not loaded; a healthy child of it is adopted and left alone. */
 async function bring(slot: Slot, deps: OperateDeps): Promise<void> {
   const { state } = slot;
-  slot.setPhase("checking");
-  const result = await recover(
-    slot.patient(() => false),
-    state.child ?? state.buried,
-    deps,
-  );
+  slot.enterPhase("checking");
+  const result = await recover(asPatient(slot), state.child ?? state.buried, deps);
   if (result.outcome !== "failed") return;
   // A child that still serves while lemond is away is not in error.
   if (result.loadFailed || !state.child) state.failLoad(result.cause);
@@ -66,17 +62,14 @@ async function bring(slot: Slot, deps: OperateDeps): Promise<void> {
 /** Unloads the model once the requests on it have ended, or their time is over: then they end aloud. */
 async function takeDown(slot: Slot, deps: OperateDeps): Promise<void> {
   const { state, flights } = slot;
-  slot.setPhase("draining");
+  slot.enterPhase("draining");
   await Promise.race([flights.quiet(), deps.clock.sleep(deps.drainMs())]);
   flights.cut(null, "unloaded");
-  slot.setPhase("waiting");
+  slot.enterPhase("waiting");
   const endTurn = await deps.turns.take();
   try {
     if (state.child) state.enter("unloading");
-    const fault = await unload(
-      slot.patient(() => false),
-      deps,
-    );
+    const fault = await unload(asPatient(slot), deps);
     state.release();
     await deps.readBack();
     if (fault === null) return;
@@ -85,4 +78,9 @@ async function takeDown(slot: Slot, deps: OperateDeps): Promise<void> {
   } finally {
     endTurn();
   }
+}
+
+/** An operator waits for the end of what was ordered. */
+function asPatient({ name, state, enterPhase }: Slot): Patient {
+  return { name, state, enterPhase, isAbandoned: () => false };
 }

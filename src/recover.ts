@@ -8,7 +8,7 @@ import type { Log } from "./log.ts";
 import type { Probe } from "./probe.ts";
 import { nextStep, type Evidence } from "./repair.ts";
 import { plainModel } from "./resolve.ts";
-import type { SlotState } from "./transitions.ts";
+import type { State } from "./state.ts";
 import type { Turns } from "./turns.ts";
 
 export interface RecoverDeps {
@@ -24,22 +24,13 @@ export interface RecoverDeps {
   readonly othersAreQuiet: (slot: string, type: string, ms: number) => Promise<void>;
 }
 
-/** What recovery needs of its slot. */
+/** The slot that is recovered. */
 export interface Patient {
   readonly name: string;
-  readonly model: string;
-  readonly holdMs: number;
-  readonly hasChild: boolean;
-  /** `load` of the configuration, or the options last seen, so that the model comes back as it was. */
-  readonly options: Readonly<Record<string, unknown>>;
-  readonly type: string;
-  /** Nobody waits for this load any more, and nothing has been sent yet. */
+  readonly state: State;
+  /** Nobody waits for this load any more; it is given up as long as nothing has been sent. */
   isAbandoned(): boolean;
-  enter(state: SlotState): void;
-  phase(phase: Phase): void;
-  adopt(listed: LoadedModel, listing: Listing): void;
-  /** The child is dead by the evidence: it is not adopted again. */
-  bury(child: Child): void;
+  enterPhase(phase: Phase): void;
 }
 
 export type Phase = "checking" | "waiting" | "unloading" | "loading" | "warming";
@@ -70,7 +61,7 @@ const REFUSED_WHILE_WARMING_MS = 5000;
 /** Brings the slot to a child that serves. `suspect` is the child that was dialled, or the one last found dead. */
 export async function recover(slot: Patient, suspect: Child | null, deps: RecoverDeps): Promise<Recovery> {
   const { lemonade, probe, turns, clock, log } = deps;
-  const deadline = clock.now() + slot.holdMs;
+  const deadline = clock.now() + slot.state.config.holdMs;
   let evidence = UNKNOWN;
   let listing: Listing | null = null;
   let listed: LoadedModel | undefined;
@@ -83,7 +74,7 @@ export async function recover(slot: Patient, suspect: Child | null, deps: Recove
         case "ask-lemond": {
           const answer = await lemonade.health();
           listing = answer.kind === "listing" ? answer : null;
-          listed = listing ? findListed(listing, slot.model) : undefined;
+          listed = listing ? findListed(listing, slot.state.model) : undefined;
           evidence = {
             ...evidence,
             child: "unasked",
@@ -106,33 +97,33 @@ export async function recover(slot: Patient, suspect: Child | null, deps: Recove
           evidence = { ...evidence, child: "unasked" };
           break;
         case "adopt":
-          if (listing && listed) slot.adopt(listed, listing);
+          if (listing && listed) slot.state.adopt(listed, listing);
           return { outcome: "retargeted" };
         case "keep":
           // A child that was thought dead and is not: the slot takes it back.
-          if (!slot.hasChild && listing && listed) slot.adopt(listed, listing);
+          if (!slot.state.child && listing && listed) slot.state.adopt(listed, listing);
           return { outcome: "alive" };
         case "reload":
         case "load": {
           if (!endTurn) {
-            slot.phase("waiting");
+            slot.enterPhase("waiting");
             endTurn = await turns.take();
             evidence = UNKNOWN; // Whoever had the turn before may have changed everything.
             break;
           }
           if (slot.isAbandoned()) return { outcome: "abandoned" };
-          if (!hasWaited && listing && !hasRoom(slot, listing)) {
-            slot.phase("waiting");
-            await deps.othersAreQuiet(slot.name, slot.type, Math.min(slot.holdMs, ROOM_MS));
+          if (!hasWaited && listing && !hasRoom(slot.state, listing)) {
+            slot.enterPhase("waiting");
+            await deps.othersAreQuiet(slot.name, slot.state.type, Math.min(slot.state.config.holdMs, ROOM_MS));
             hasWaited = true;
             evidence = UNKNOWN;
             break;
           }
           if (suspect) {
-            slot.bury(suspect);
+            slot.state.bury(suspect);
             log.warn("slot.recover_evicted_dispatched", {
               slot: slot.name,
-              model: slot.model,
+              model: slot.state.model,
               unload: step === "reload",
             });
           }
@@ -158,19 +149,19 @@ export async function recover(slot: Patient, suspect: Child | null, deps: Recove
 export async function load(slot: Patient, dead: Child | null, deps: RecoverDeps): Promise<Recovery> {
   const { lemonade, probe, clock, log } = deps;
   const deadline = clock.now() + deps.loadTimeoutMs;
-  slot.enter("starting");
-  slot.phase("loading");
-  log.info("lemonade.provider.load", { slot: slot.name, model: slot.model });
-  const done = await lemonade.load(slot.model, slot.options);
+  slot.state.enter("starting");
+  slot.enterPhase("loading");
+  log.info("lemonade.provider.load", { slot: slot.name, model: slot.state.model });
+  const done = await lemonade.load(slot.state.model, slot.state.options);
   if (done.ok) {
-    slot.enter("warming");
-    slot.phase("warming");
+    slot.state.enter("warming");
+    slot.enterPhase("warming");
   }
   // After any load, failed or not: a failed one makes lemond drop every other model as well.
   const answer = await readBackUntil(done.ok ? deadline : clock.now(), deps);
   if (!done.ok) return failed(done.status === null ? done.error : `${done.status}: ${done.error}`, true);
   if (answer.kind !== "listing") return failed("lemond did not say where the model is", true);
-  const listed = findListed(answer, slot.model);
+  const listed = findListed(answer, slot.state.model);
   if (!listed || (dead && isListedAs(dead, listed))) return failed("the model is not listed after the load", true);
 
   let refusedSince: number | null = null;
@@ -183,15 +174,15 @@ export async function load(slot: Patient, dead: Child | null, deps: RecoverDeps)
     if (clock.now() >= deadline) return failed("the child did not become ready in time", true);
     await clock.sleep(pauseMs);
   }
-  slot.adopt(listed, answer);
+  slot.state.adopt(listed, answer);
   return { outcome: "loaded" };
 }
 
 /** A failed unload (404 too) is said and passed over: the load that follows decides. */
 export async function unload(slot: Patient, deps: RecoverDeps): Promise<string | null> {
-  slot.phase("unloading");
-  deps.log.info("lemonade.provider.unload", { slot: slot.name, model: slot.model });
-  const done = await deps.lemonade.unload(slot.model);
+  slot.enterPhase("unloading");
+  deps.log.info("lemonade.provider.unload", { slot: slot.name, model: slot.state.model });
+  const done = await deps.lemonade.unload(slot.state.model);
   if (done.ok) return null;
   deps.log.warn("slot.recover_unload_failed", { slot: slot.name, status: done.status, error: done.error });
   return done.status === 404 ? null : `${done.status ?? "no answer"}: ${done.error}`;
@@ -203,12 +194,10 @@ export function findListed(listing: Listing, model: string): LoadedModel | undef
 }
 
 /** lemond evicts a model of the same type when this many others are loaded. */
-export function hasRoom(slot: { readonly model: string; readonly type: string }, listing: Listing): boolean {
-  const limit = listing.maxModels[slot.type];
+function hasRoom({ model: own, type: ownType }: State, listing: Listing): boolean {
+  const limit = listing.maxModels[ownType];
   if (typeof limit !== "number" || limit < 0) return true;
-  const others = listing.loaded.filter(
-    ({ model, type }) => type === slot.type && plainModel(model) !== plainModel(slot.model),
-  );
+  const others = listing.loaded.filter(({ model, type }) => type === ownType && plainModel(model) !== plainModel(own));
   return others.length < limit;
 }
 

@@ -10,7 +10,8 @@ import type { Metrics } from "./metrics.ts";
 import { operate } from "./operate.ts";
 import { createProbe } from "./probe.ts";
 import { createRemote, type Remote } from "./remote.ts";
-import { createSlot, type RepairRecord, type Slot } from "./slot.ts";
+import type { RepairRecord } from "./shared-repair.ts";
+import { createSlot, type Slot } from "./slot.ts";
 import { createSlots } from "./slots.ts";
 import { createTurns } from "./turns.ts";
 import { createWatch } from "./watch.ts";
@@ -115,13 +116,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     operate: (slot, order) => operate(slot, order, { ...recoverDeps, drainMs: () => config.server.drainMs }),
   });
   const app = createApp({ config: () => config, dispatch, routes: api, isDraining: () => isDraining, log });
+  // What is loaded is known before the first request; a lemond that does not answer holds up nobody.
+  await Promise.race([watch.start(), clock.sleep(FIRST_LOOK_MS)]);
   app.listen({ hostname: config.server.host, port: config.server.port });
   const { server } = app;
   if (!server) throw new Error("the server did not start");
   const { host } = config.server;
   const url = `http://${host.includes(":") ? `[${host}]` : host}:${server.port}`;
   log.info("server.started", { url, version });
-  await watch.start();
 
   const inFlight = (): number =>
     [...slots.all(), ...remotes.values()].reduce((sum, upstream) => sum + inFlightOf(upstream), 0);
@@ -171,6 +173,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   };
 }
 
+const FIRST_LOOK_MS = 250;
 const DRAIN_LOOK_MS = 20;
 const LAST_BYTES_MS = 1000;
 

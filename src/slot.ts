@@ -1,34 +1,21 @@
 // A slot: the gate, one shared repair at a time, and the one retry of each request. Decides by repair.ts, acts through
 // recover.ts; what is known of the child is in state.ts, the attempts under way in flights.ts.
-import type { Lost, LossCause, Outcome } from "./attempt.ts";
+import type { Lost, Outcome } from "./attempt.ts";
 import type { Call, Sent } from "./call.ts";
 import type { SlotConfig } from "./config.ts";
 import { DispatchError } from "./errors.ts";
 import { createDial } from "./dial.ts";
 import { createFlights } from "./flights.ts";
 import { createWaiting } from "./hold.ts";
-import type { Metrics } from "./metrics.ts";
-import { recover, type Patient, type Phase, type RecoverDeps, type Recovery } from "./recover.ts";
+import type { Phase } from "./recover.ts";
 import { nextStep } from "./repair.ts";
+import { createRepairs, type RepairsDeps } from "./shared-repair.ts";
 import { createState, type Label, type StateDeps } from "./state.ts";
 
-export interface SlotDeps extends RecoverDeps, Omit<StateDeps, "tick" | "inFlight"> {
-  readonly metrics: Metrics;
+export interface SlotDeps extends RepairsDeps, Omit<StateDeps, "tick" | "inFlight"> {
   readonly maxWaiting: () => number;
   readonly isDraining: () => boolean;
   readonly firstByteTimeoutMs: () => number;
-  readonly onRepair: (repair: RepairRecord) => void;
-}
-
-/** One repair as the operator reads it later. */
-export interface RepairRecord {
-  readonly slot: string;
-  readonly cause: LossCause;
-  readonly outcome: Label;
-  readonly from: string | null;
-  readonly to: string | null;
-  readonly durationMs: number;
-  readonly requestId: string | null;
 }
 
 /** An operator's action under way: requests meet the gate. */
@@ -41,11 +28,6 @@ interface Loss {
   readonly lost: Lost;
   readonly atMs: number;
   readonly generation: number;
-}
-
-interface Repair {
-  readonly startedMs: number;
-  readonly promise: Promise<Label | "abandoned">;
 }
 
 type Way = { readonly go: Label | null } | { readonly stop: Sent };
@@ -62,82 +44,19 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
     state,
     flights,
     onInterrupted: (child, requestId) => {
-      if (!action && !repair && state.child === child && !deps.isDraining()) startRepair("truncated", false, requestId);
+      if (!action && !repairs.current && state.child === child && !deps.isDraining())
+        repairs.start("truncated", false, requestId);
     },
   });
-  const counts = { recovered: 0, retargeted: 0, alive: 0, failed: 0 };
   const slotName = initial.name;
-  let repair: Repair | null = null;
   let action: Action | null = null;
   let phase: Phase | "draining" = "checking";
 
-  const setPhase = (next: typeof phase): void => {
+  const enterPhase = (next: typeof phase): void => {
     phase = next;
     deps.onChange();
   };
-
-  const patient = (isAbandoned: () => boolean): Patient => ({
-    name: slotName,
-    get model() {
-      return state.model;
-    },
-    get holdMs() {
-      return state.config.holdMs;
-    },
-    get hasChild() {
-      return state.child !== null;
-    },
-    get options() {
-      return state.options;
-    },
-    get type() {
-      return state.type;
-    },
-    isAbandoned,
-    enter: state.enter,
-    phase: setPhase,
-    adopt: state.adopt,
-    bury: state.bury,
-  });
-
-  /** Starts the repair that everyone who finds the slot like this shares. It finishes also when nobody waits any more. */
-  const startRepair = (cause: LossCause, isOnDemand: boolean, requestId: string | null): void => {
-    const suspect = state.child ?? state.buried;
-    const startedMs = clock.now();
-    setPhase("checking");
-    const run = async (): Promise<Label | "abandoned"> => {
-      const result = await recover(
-        patient(() => isOnDemand && waiting.count === 0),
-        suspect,
-        deps,
-      ).catch((error: unknown): Recovery => ({ outcome: "failed", cause: String(error), loadFailed: false }));
-      repair = null;
-      if (result.outcome === "abandoned") return "abandoned";
-      const durationMs = clock.now() - startedMs;
-      const outcome = result.outcome === "loaded" && !isOnDemand ? "recovered" : result.outcome;
-      if (outcome !== "loaded") counts[outcome]++;
-      metrics.repaired(slotName, outcome, durationMs / 1000);
-      const from = suspect?.url ?? null;
-      const to = result.outcome === "failed" ? null : (state.child?.url ?? null);
-      deps.onRepair({ slot: slotName, cause, outcome, from, to, durationMs, requestId });
-      if (result.outcome !== "failed") {
-        const took_ms = Math.round(durationMs);
-        log.info("dispatch.upstream_recovered", {
-          request_id: requestId ?? undefined,
-          slot: slotName,
-          outcome,
-          from,
-          to,
-          took_ms,
-        });
-      } else if (result.loadFailed) state.failLoad(result.cause);
-      else
-        log.error("dispatch.recover_evicted_slot_failed", { slot: slotName, model: state.model, error: result.cause });
-      deps.onChange();
-      return outcome;
-    };
-    repair = { startedMs, promise: run() };
-  };
+  const repairs = createRepairs(slotName, state, waiting, enterPhase, deps);
 
   const loadingError = (): DispatchError => {
     const retry_after_s = state.retryAfterS;
@@ -167,13 +86,13 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
       // What is cut off because the server stops is not repaired any more.
       if (loss && deps.isDraining()) throw new DispatchError("server.draining", "The server is stopping.");
       const { child, generation } = state;
-      const isReady = child !== null && !action && !repair;
+      const isReady = child !== null && !action && !repairs.current;
       if (isReady && !loss && !call.client.aborted) return { go: label };
       const step = nextStep({
         clientGone: call.client.aborted,
         operatorActing: action !== null,
         movedOn: child !== null && loss !== null && generation > loss.generation,
-        repairUnderWay: repair !== null,
+        repairUnderWay: repairs.current !== null,
         hasChild: child !== null,
         backsOff: state.backOffMs > 0,
         lemond: "unasked",
@@ -193,8 +112,8 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
         case "use-current":
           return { go: "retargeted" };
         case "join": {
-          if (!repair) break;
-          const { startedMs, promise } = repair;
+          if (!repairs.current) break;
+          const { startedMs, promise } = repairs.current;
           const held = await waiting.hold(promise, deadlineMs - clock.now(), call.client);
           if (held.kind === "late") {
             if (phase !== "checking") throw loadingError();
@@ -202,7 +121,8 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
           }
           if (held.kind === "client-gone" || held.value === "abandoned") break;
           label = held.value;
-          if (label === "failed") return stopped(loss, label);
+          // A child that nobody has called dead may still be dialled by those who only waited.
+          if (label === "failed" && (loss || !state.child)) return stopped(loss, label);
           // That the child was alive before this connection was lost proves nothing: look again.
           const isStale = label === "alive" && loss !== null && startedMs < loss.atMs;
           if (loss && !isStale) return { go: label };
@@ -212,7 +132,7 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
           metrics.repaired(slotName, "backed_off", null);
           return stopped(loss, "backed_off");
         default:
-          startRepair(loss?.lost.cause ?? "evicted", loss === null, call.requestId);
+          repairs.start(loss?.lost.cause ?? "evicted", loss === null, call.requestId);
       }
     }
   };
@@ -251,13 +171,12 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
     state,
     flights,
     waiting,
-    counts,
-    patient,
-    setPhase,
+    counts: repairs.counts,
+    enterPhase,
     send,
     /** An operator's action or a repair is under way. */
     get isBusy() {
-      return action !== null || repair !== null;
+      return action !== null || repairs.current !== null;
     },
     /** Closes the gate until the action's promise settles. */
     begin: (next: Action): void => {

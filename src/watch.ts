@@ -29,6 +29,7 @@ export function createWatch(deps: WatchDeps) {
   const { lemonade, probe, turns, clock, log } = deps;
   const touchedMs = new WeakMap<Slot, number>();
   const underSuspicion = new WeakSet<Child>();
+  const distrustedSoFar = new Set<string>();
   let isUp: boolean | null = null;
   let latest: Listing | null = null;
   let isStopped = false;
@@ -39,6 +40,7 @@ export function createWatch(deps: WatchDeps) {
     await noteReachable(answer);
     if (answer.kind === "listing") {
       if (!latest || answer.askedAt > latest.askedAt) latest = answer;
+      noteDistrusted(answer);
       for (const slot of deps.slots(answer)) observe(slot, answer);
     } else if (answer.kind === "refused") {
       for (const slot of deps.slots(null)) {
@@ -48,6 +50,14 @@ export function createWatch(deps: WatchDeps) {
       }
     }
     return answer;
+  };
+
+  const noteDistrusted = ({ distrusted }: Listing): void => {
+    for (const model of distrusted) {
+      if (distrustedSoFar.has(model)) continue;
+      distrustedSoFar.add(model);
+      log.error("lemonade.backend_url_refused", { model, error: "neither on loopback nor on lemond's own host" });
+    }
   };
 
   const noteReachable = async (answer: HealthAnswer): Promise<void> => {
