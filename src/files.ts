@@ -13,7 +13,9 @@ export const systemFiles: Files = {
   listFolder: (path) => readdirSync(path),
 };
 
-export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly isMissing: boolean; readonly reason: string };
+export type Read<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly isMissing: boolean; readonly reason: string };
 
 /** Calls `read` and turns the error of a file system into words that follow a path: `does not exist`. */
 export function attemptRead<T>(read: () => T): Read<T> {

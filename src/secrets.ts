@@ -34,10 +34,8 @@ export function readApiKeys({ listed, keysFile, env, readFile }: KeySources, fau
     if (text.ok)
       take(
         `server.api_keys_file: ${keysFile}`,
-        text.value
-          .replace(/^\uFEFF/, "")
-          .split("\n")
-          .filter((line) => !line.trimStart().startsWith("#")),
+        // Trimming takes a byte order mark too.
+        text.value.split("\n").filter((line) => !line.trimStart().startsWith("#")),
       );
     else faults.push(`server.api_keys_file: ${keysFile} ${text.reason}`);
   }
@@ -63,5 +61,5 @@ export function readKeyFrom(
 
 /** A key pasted in place of the name can pass for a name; one that is written as variables are is none. */
 function publicName(variable: string): string {
-  return /^[A-Z]{2,}[A-Z0-9]*(_[A-Z0-9]{1,16})+$/.test(variable) ? variable : "the variable that it names";
+  return /^[A-Z][A-Z0-9]*(_[A-Z0-9]{1,16})+$/.test(variable) ? variable : "the variable that it names";
 }

@@ -16,7 +16,7 @@ export function readTable<const E extends v.ObjectEntries>(
   fields: E,
   faults: Faults,
   passOver = false,
-): v.InferObjectOutput<E> | null {
+): v.InferOutput<v.ObjectSchema<E, undefined>> | null {
   if (!isTable(value)) {
     readValue(where, value, table, faults);
     return null;
@@ -25,11 +25,21 @@ export function readTable<const E extends v.ObjectEntries>(
   const known = Object.keys(fields);
   const unknown = passOver ? [] : Object.keys(value).filter((key) => !known.includes(key));
   for (const key of unknown) faults.push(`${keyPath(where, key)}: unknown key${suggestion(key, known)}`);
-  return readValue(where, value, v.object(fields, () => "is missing"), faults);
+  return readValue(
+    where,
+    value,
+    v.object(fields, () => "is missing"),
+    faults,
+  );
 }
 
 /** `value` through `schema`, or null with its faults added. */
-export function readValue<S extends v.GenericSchema>(where: string, value: unknown, schema: S, faults: Faults): v.InferOutput<S> | null {
+export function readValue<S extends v.GenericSchema>(
+  where: string,
+  value: unknown,
+  schema: S,
+  faults: Faults,
+): v.InferOutput<S> | null {
   const result = v.safeParse(schema, value);
   if (result.success) return result.output;
   for (const { path, message } of result.issues) {

@@ -3,15 +3,14 @@
 /** A TOML table. Keys such as `__proto__` are own properties of it (Bun 1.4.5). */
 export type Table = Readonly<Record<string, unknown>>;
 
-export type Parsed =
-  | { readonly ok: true; readonly table: Table }
-  | { readonly ok: false; readonly line: number; readonly column: number; readonly reason: string };
+export type Parsed = { readonly ok: true; readonly table: Table } | { readonly ok: false; readonly fault: string };
 
-/** Parses a whole file. Line and column count from 1, where the parser gave up. */
-export function parseToml(text: string): Parsed {
+/** Parses the whole text of a file; `path` is for the fault, `path:line:column: reason`, which counts from 1. */
+export function parseToml(path: string, text: string): Parsed {
   const outcome = tryParse(text);
   if (isTable(outcome)) return { ok: true, table: outcome };
-  return { ok: false, ...position(text, outcome), reason: outcome };
+  const { line, column } = position(text, outcome);
+  return { ok: false, fault: `${path}:${line}:${column}: ${outcome}` };
 }
 
 /** Lists and TOML dates are objects too (dates are Temporal objects), and valibot's object schemas accept both. */
@@ -30,31 +29,43 @@ function tryParse(text: string): Table | string {
   }
 }
 
-/** Bun quotes values and keys in its messages (`Strings must be quoted: "sk-…"`); a single sign of punctuation may stay. */
+/** Bun repeats values and keys in quotes (`Strings must be quoted: "sk-…"`): cut there. One sign in quotes may stay. */
 function withoutContent(message: string): string {
-  return message.replace(/[:\s]*(["'])(?![^\w\s]\1)[^]*$/, "");
+  const kept = message.replace(/(["'])[^\w\s]\1|["'][^]*$/g, (match, isOneSign?: string) => (isOneSign ? match : ""));
+  return kept.replace(/[:\s]+$/, "");
 }
+
+/** Lines up to this length are searched column by column, which costs a parse each. */
+const SHORT_LINE = 300;
 
 /**
  * Bun.TOML.parse says no position (the error's own `line` is that of the calling script), so it is found by parsing
  * shorter texts: the fault ends where the shortest one fails for the same reason.
  */
 function position(text: string, reason: string): { line: number; column: number } {
-  const lines = text.split("\n");
-  const head = (count: number): string => lines.slice(0, count).join("\n");
+  const lines = text.split(/(?<=\n)/);
+  const head = (count: number): string => lines.slice(0, count).join("");
   const isSame = (prefix: string): boolean => tryParse(prefix) === reason;
 
-  let good = 0;
-  let bad = lines.length;
-  while (good + 1 < bad) {
-    const middle = Math.floor((good + bad) / 2);
-    if (isSame(head(middle))) bad = middle;
-    else good = middle;
+  const line = firstTrue(lines.length, (count) => isSame(head(count)));
+  const before = head(line - 1);
+  const last = lines[line - 1] ?? "";
+  const isSameAt = (length: number): boolean => isSame(before + last.slice(0, length));
+  if (last.length > SHORT_LINE) return { line, column: firstTrue(last.length, isSameAt) };
+  // From the end: a half-read `true` fails as a text without quotes would, so the first failing column can be a false one.
+  let column = Math.max(last.length, 1);
+  while (column > 1 && isSameAt(column - 1)) column--;
+  return { line, column };
+}
+
+/** The least of 1 to `most` for which it holds, by halves; `most` where there is none below. */
+function firstTrue(most: number, holds: (count: number) => boolean): number {
+  let low = 0;
+  let high = most;
+  while (low + 1 < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (holds(middle)) high = middle;
+    else low = middle;
   }
-  const before = bad === 1 ? "" : `${head(bad - 1)}\n`;
-  const line = lines[bad - 1] ?? "";
-  // From the end: a half-read `true` fails as an unquoted string would, so the first failing column can be a false one.
-  let column = line.length;
-  while (column > 1 && isSame(before + line.slice(0, column - 1))) column--;
-  return { line: bad, column: Math.max(column, 1) };
+  return high;
 }

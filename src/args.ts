@@ -1,0 +1,168 @@
+// What the command line asks for. Decides nothing about values: a flag's text is judged with the rest of the configuration.
+import { parseArgs as parseOptions, type ParseArgsConfig } from "node:util";
+
+/** Flags that go before environment and file; undefined is not given. */
+export interface Flags {
+  readonly config?: string | undefined;
+  readonly host?: string | undefined;
+  readonly port?: string | undefined;
+  readonly lemonade?: string | undefined;
+  readonly allowAnonymous?: boolean | undefined;
+}
+
+export type Args =
+  | { readonly kind: "serve" | "check"; readonly flags: Flags }
+  | { readonly kind: "help" | "version" }
+  /** One line for stderr, without the program's name; the exit code is 2. */
+  | { readonly kind: "usage"; readonly fault: string }
+  | { readonly kind: "install"; readonly isDryRun: boolean; readonly root: string | null }
+  | { readonly kind: "uninstall"; readonly isDryRun: boolean; readonly isPurge: boolean; readonly root: string | null }
+  | { readonly kind: "doctor"; readonly flags: Flags; readonly isJson: boolean }
+  | { readonly kind: "completion"; readonly shell: "bash" | "zsh" };
+
+const help = { help: { type: "boolean", short: "h" } } as const;
+const configOptions = {
+  config: { type: "string" },
+  host: { type: "string" },
+  port: { type: "string" },
+  lemonade: { type: "string" },
+  "allow-anonymous": { type: "boolean" },
+} as const;
+const installOptions = { ...help, "dry-run": { type: "boolean" }, root: { type: "string" } } as const;
+
+/** `argv` without the program's own name. The same flag given twice: the last one counts. */
+export function parseArgs(argv: readonly string[]): Args {
+  const [command, ...rest] = argv;
+  try {
+    switch (command) {
+      case "install":
+        return install(rest);
+      case "uninstall":
+        return uninstall(rest);
+      case "doctor":
+        return doctor(rest);
+      case "completion":
+        return completion(rest);
+      default:
+        return command === undefined || command.startsWith("-")
+          ? serve(argv)
+          : usage(plain(`unknown command ${command}`));
+    }
+  } catch (error) {
+    return usage(faultOf(error));
+  }
+}
+
+function serve(argv: readonly string[]): Args {
+  const { values } = options(argv, {
+    ...help,
+    ...configOptions,
+    version: { type: "boolean" },
+    check: { type: "boolean" },
+  });
+  if (values.help) return { kind: "help" };
+  if (values.version) return { kind: "version" };
+  return { kind: values.check ? "check" : "serve", flags: flagsOf(values) };
+}
+
+function install(argv: readonly string[]): Args {
+  const { values } = options(argv, installOptions);
+  if (values.help) return { kind: "help" };
+  if (values.root === "") return NO_ROOT;
+  return { kind: "install", isDryRun: values["dry-run"] ?? false, root: values.root ?? null };
+}
+
+function uninstall(argv: readonly string[]): Args {
+  const { values } = options(argv, { ...installOptions, purge: { type: "boolean" } });
+  if (values.help) return { kind: "help" };
+  if (values.root === "") return NO_ROOT;
+  return {
+    kind: "uninstall",
+    isDryRun: values["dry-run"] ?? false,
+    isPurge: values.purge ?? false,
+    root: values.root ?? null,
+  };
+}
+
+function doctor(argv: readonly string[]): Args {
+  const { values } = options(argv, { ...help, ...configOptions, json: { type: "boolean" } });
+  if (values.help) return { kind: "help" };
+  return { kind: "doctor", flags: flagsOf(values), isJson: values.json ?? false };
+}
+
+function completion(argv: readonly string[]): Args {
+  const { values, positionals } = options(argv, help, true);
+  if (values.help) return { kind: "help" };
+  const [shell, ...more] = positionals;
+  if ((shell === "bash" || shell === "zsh") && more.length === 0) return { kind: "completion", shell };
+  return usage("completion takes bash or zsh");
+}
+
+/** node:util's parser, strict: it throws for what it does not know. */
+function options<const O extends NonNullable<ParseArgsConfig["options"]>>(
+  argv: readonly string[],
+  options: O,
+  allowPositionals = false,
+) {
+  return parseOptions({ args: [...argv], options, strict: true, allowPositionals });
+}
+
+interface FlagValues extends Omit<Flags, "allowAnonymous"> {
+  readonly "allow-anonymous"?: boolean | undefined;
+}
+
+function flagsOf({ config, host, port, lemonade, "allow-anonymous": allowAnonymous }: FlagValues): Flags {
+  return { config, host, port, lemonade, allowAnonymous };
+}
+
+const usage = (fault: string): Args => ({ kind: "usage", fault: `${fault}; see hal0-dispatch --help` });
+
+/** `--root "$DIR"` with DIR unset must not mean this machine. */
+const NO_ROOT = usage("--root wants a folder");
+
+/** The parser's message without its advice on `--`, which is no use here. */
+function faultOf(error: unknown): string {
+  if (!(error instanceof Error)) return "these arguments cannot be read";
+  const [first = ""] = error.message.split(/\.\s|\n/);
+  return plain(first.charAt(0).toLowerCase() + first.slice(1));
+}
+
+/** One line, whatever was typed. */
+const plain = (text: string): string => text.replace(/[\p{Cc}]+/gu, " ").trim();
+
+/** What `--help` prints. */
+export function helpText(version: string): string {
+  return `hal0-dispatch ${version}
+Serves the OpenAI API in front of Lemonade and repairs a model that was evicted before anyone notices.
+
+Usage
+  hal0-dispatch [flags]                    serve until told to stop
+  hal0-dispatch --check [flags]            print the configuration without secrets; exit 0 if it is right, 1 if not
+  hal0-dispatch doctor [--json] [flags]    look for what will go wrong, and say what to do; exit 1 if it is serious
+  hal0-dispatch install [--dry-run] [--root DIR]
+  hal0-dispatch uninstall [--purge] [--dry-run] [--root DIR]
+  hal0-dispatch completion bash|zsh
+
+Flags
+  --config PATH        configuration file (default: /etc/hal0/dispatch.toml if there is one)
+  --host ADDRESS       address to listen on (127.0.0.1)
+  --port PORT          port to listen on (8080); 0 takes a free one and prints it
+  --lemonade URL       where lemond is (http://127.0.0.1:13305)
+  --allow-anonymous    serve other machines without API keys
+  -h, --help           this text
+  --version            the version
+
+Environment
+  HAL0_DISPATCH_CONFIG, HAL0_DISPATCH_HOST, HAL0_DISPATCH_PORT, HAL0_DISPATCH_API_KEYS (comma separated),
+  HAL0_DISPATCH_LOG (debug, info, warn, error), HAL0_DISPATCH_LEMONADE_URL, LEMONADE_API_KEY
+  Flags go before environment, environment before file.
+
+Examples
+  hal0-dispatch                            each model of Lemonade at http://127.0.0.1:8080/v1
+  hal0-dispatch --config ./dispatch.toml --check
+  HAL0_DISPATCH_API_KEYS=secret hal0-dispatch --host 0.0.0.0
+
+Exit codes
+  0 stopped on request   1 failed at run time   2 configuration or usage
+`;
+}
