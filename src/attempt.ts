@@ -102,17 +102,23 @@ async function exchange(options: AttemptOptions, connection: Connection): Promis
   );
   if (response.kind !== "value") return response;
   const { status, headers: replyHeaders } = response.value;
-  const type = replyHeaders.get("content-type") ?? "";
-  const isSse = type.startsWith("text/event-stream");
+  const type = (replyHeaders.get("content-type") ?? "").toLowerCase();
+  // In an encoded body there are no events to be seen, and none can be added to it.
+  const isSse = type.startsWith("text/event-stream") && isPlain(replyHeaders);
+  if (!isSse && (!options.wantsStream || type.includes("json"))) {
+    const whole = await connection.settle(response.value.bytes(), "truncated");
+    return whole.kind === "value" ? { kind: "reply", status, headers: replyHeaders, body: whole.value } : whole;
+  }
   const reader = response.value.body?.getReader();
   if (!reader) return { kind: "reply", status, headers: replyHeaders, body: new Uint8Array() };
   const source = createSource(connection, reader);
-  if (!isSse && (!options.wantsStream || type.includes("json"))) {
-    const whole = await readWhole(source);
-    return whole instanceof Uint8Array ? { kind: "reply", status, headers: replyHeaders, body: whole } : whole;
-  }
   const first = await readFirst(source, isSse);
   return first instanceof Uint8Array ? { kind: "reply", status, headers: replyHeaders, first, source, isSse } : first;
+}
+
+function isPlain(headers: Headers): boolean {
+  const encoding = headers.get("content-encoding");
+  return encoding === null || encoding === "" || encoding.toLowerCase() === "identity";
 }
 
 type Settled<T> = { readonly kind: "value"; readonly value: T } | Ended;
@@ -162,24 +168,8 @@ function createSource(connection: Connection, reader: { read(): Promise<ReaderRe
 
 type ReaderResult = { done: false; value: Uint8Array } | { done: true };
 
-async function readWhole(source: Source): Promise<Uint8Array | Ended> {
-  const chunks: Uint8Array[] = [];
-  for (;;) {
-    const read = await source.read();
-    switch (read.kind) {
-      case "bytes":
-        chunks.push(read.bytes);
-        break;
-      case "end":
-        return joined(chunks);
-      default:
-        return read;
-    }
-  }
-}
-
 /** Reads on until the first whole SSE event, the first bytes of any other stream, or the end. */
-async function readFirst(source: Source, isSse: boolean): Promise<Uint8Array | Ended> {
+export async function readFirst(source: Source, isSse: boolean): Promise<Uint8Array | Ended> {
   let first: Uint8Array = new Uint8Array();
   for (;;) {
     const read = await source.read();

@@ -39,10 +39,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   const find = async (model: string | null): Promise<{ slot: Slot } | { remote: Remote }> => {
     const remotes = deps.remotes();
     const named = () => {
-      const names = deps.slots.names(
-        [...remotes.values()].map(({ config }) => config),
-        deps.loadedModel(),
-      );
+      const names = deps.slots.names(deps.config().upstreams, deps.loadedModel());
       return { names, found: resolve(model, names) };
     };
     let { names, found } = named();

@@ -14,6 +14,22 @@ export interface Log {
   setLevel(level: LogLevel): void;
 }
 
+/** Writes the lines of one turn of the event loop together: a write for each request would cost a tenth of its time. */
+export function createLineWriter(stream: NodeJS.WriteStream): (line: string) => void {
+  let lines = "";
+  const flush = (): void => {
+    stream.write(lines);
+    lines = "";
+  };
+  // A log reader that went away must not end the server.
+  stream.on("error", () => {});
+  process.on("exit", flush);
+  return (line) => {
+    if (lines === "") setImmediate(flush);
+    lines += line;
+  };
+}
+
 /** A log that passes finished lines, each ending in a newline, to `write`. */
 export function createLog(level: LogLevel, write: (line: string) => void): Log {
   let lowest = RANK[level];

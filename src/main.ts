@@ -5,7 +5,7 @@ import { helpText, parseArgs, type Flags } from "./args.ts";
 import { loadConfig, type Loaded } from "./config.ts";
 import { describeConfig } from "./describe.ts";
 import { systemFiles } from "./files.ts";
-import { createLog } from "./log.ts";
+import { createLineWriter, createLog } from "./log.ts";
 
 /** Bun 1.4.5 runs 256 fetches at once unless this stands in the environment when the process starts. */
 const FETCHES = "BUN_CONFIG_MAX_HTTP_REQUESTS";
@@ -36,9 +36,7 @@ async function serve(flags: Flags): Promise<void> {
   const { config, notes } = readOrFail(flags, 2);
   // Loaded only now: the program that is replaced above would have loaded them for nothing.
   const [{ createMetrics }, { startServer }] = await Promise.all([import("./metrics.ts"), import("./server.ts")]);
-  // A log reader that went away must not end the server.
-  process.stdout.on("error", () => {});
-  const log = createLog(config.server.logLevel, (line) => process.stdout.write(line));
+  const log = createLog(config.server.logLevel, createLineWriter(process.stdout));
   for (const note of notes) log.warn("config.note", { note });
   const { version } = pkg;
   const options = { config, version, log, metrics: createMetrics(version), onRepair: () => {}, isStrict: false };

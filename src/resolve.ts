@@ -23,7 +23,8 @@ export type Resolution =
 
 /** lemond answers to a model with and without these; so do we. */
 export function plainModel(model: string): string {
-  return model.replace(/^(?:extra|user)\./, "");
+  if (model.startsWith("extra.")) return model.slice("extra.".length);
+  return model.startsWith("user.") ? model.slice("user.".length) : model;
 }
 
 /** `model` as the client sent it; null or empty asks for the default. */
@@ -32,14 +33,15 @@ export function resolve(model: string | null, names: Names): Resolution {
 }
 
 function named(model: string, { slots, remotes, lemondModels }: Names): Resolution {
+  const plain = plainModel(model);
   const slot =
     slots.find((slot) => slot.name === model) ??
     slots.find((slot) => slot.aliases.includes(model)) ??
-    slots.find((slot) => plainModel(slot.model) === plainModel(model));
+    slots.find((slot) => plainModel(slot.model) === plain);
   if (slot) return { kind: "slot", name: slot.name };
   const remote = remotes.find((remote) => remote.models.some((pattern) => matches(pattern, model)));
   if (remote) return { kind: "remote", name: remote.name };
-  const listed = lemondModels.find((known) => plainModel(known) === plainModel(model));
+  const listed = lemondModels.find((known) => plainModel(known) === plain);
   return listed === undefined ? { kind: "none" } : { kind: "implicit", model: listed };
 }
 

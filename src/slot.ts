@@ -116,7 +116,8 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
           const { startedMs, promise } = repairs.current;
           const held = await waiting.hold(promise, deadlineMs - clock.now(), call.client);
           if (held.kind === "late") {
-            if (phase !== "checking") throw loadingError();
+            // "Loading" is only said while it is: a question to lemond, or a wait for a turn or for room, is no load.
+            if (phase !== "checking" && phase !== "waiting") throw loadingError();
             return stopped(loss, "failed", state.retryAfterS);
           }
           if (held.kind === "client-gone" || held.value === "abandoned") break;
@@ -168,6 +169,15 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
 
   return {
     name: slotName,
+    get model() {
+      return state.model;
+    },
+    get aliases() {
+      return state.config.aliases;
+    },
+    get isDefault() {
+      return state.config.isDefault;
+    },
     state,
     flights,
     waiting,
@@ -180,12 +190,12 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
     },
     /** Closes the gate until the action's promise settles. */
     begin: (next: Action): void => {
-      action = next;
       const open = (): void => {
         action = null;
         deps.onChange();
       };
-      next.promise.then(open, open);
+      // Who waits at the gate learns of a failure from the slot's state, not from the operator's error.
+      action = { ...next, promise: next.promise.then(open, open) };
     },
   };
 }

@@ -36,23 +36,25 @@ export function createSlots(deps: SlotsDeps) {
   let askedMs = -Infinity;
   let asking: Promise<unknown> | null = null;
 
-  const ownerOf = (model: string): Slot | undefined =>
-    [...byName.values()].find((slot) => plainModel(slot.state.model) === plainModel(model));
+  /** The configured ones, in the order of the file; an array of its own because every request looks through it. */
+  let configured = [...byName.values()];
+  let knownIds: readonly string[] = [];
+
+  const ownerOf = (model: string): Slot | undefined => {
+    const plain = plainModel(model);
+    return configured.find((slot) => plainModel(slot.model) === plain);
+  };
 
   const ofModel = (model: string): Slot => {
-    const key = plainModel(model);
-    const existing = ownerOf(model) ?? implicit.get(key);
+    const existing = ownerOf(model) ?? implicit.get(plainModel(model));
     if (existing) return existing;
     const slot = deps.create(deps.implicitConfig(model));
-    implicit.set(key, slot);
+    implicit.set(plainModel(model), slot);
     return slot;
   };
 
   /** Configured slots first. */
-  const all = (): Slot[] => [
-    ...byName.values(),
-    ...[...implicit.values()].filter((slot) => !ownerOf(slot.state.model)),
-  ];
+  const all = (): Slot[] => [...configured, ...[...implicit.values()].filter((slot) => !ownerOf(slot.state.model))];
 
   return {
     all,
@@ -70,6 +72,7 @@ export function createSlots(deps: SlotsDeps) {
       if (deps.now() - askedMs < MODELS_FRESH_MS) return known;
       asking ??= deps.lemonade.models().then((models) => {
         known = models ?? known;
+        knownIds = (known ?? []).map(({ id }) => id);
         askedMs = models ? deps.now() : -Infinity;
         asking = null;
       });
@@ -77,14 +80,9 @@ export function createSlots(deps: SlotsDeps) {
       return known;
     },
     names: (remotes: Names["remotes"], loadedModel: string | null): Names => ({
-      slots: [...byName.values()].map(({ name, state }) => ({
-        name,
-        model: state.model,
-        aliases: state.config.aliases,
-        isDefault: state.config.isDefault,
-      })),
+      slots: configured,
       remotes,
-      lemondModels: config.lemonade.autoSlots ? (known ?? []).map(({ id }) => id) : [],
+      lemondModels: config.lemonade.autoSlots ? knownIds : [],
       loadedModel: config.lemonade.autoSlots ? loadedModel : null,
     }),
     /** What lemond counts the model as (`max_models`), as far as its model list tells. */
@@ -119,6 +117,7 @@ export function createSlots(deps: SlotsDeps) {
         existing?.state.configure(slot);
         byName.set(name, existing ?? deps.create(slot));
       }
+      configured = [...byName.values()];
     },
   };
 }
