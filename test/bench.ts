@@ -1,0 +1,174 @@
+// `bun run bench [--out FILE] [--rounds N] [--seconds N]`: what the way through this server costs, against the child alone
+// and against HAProxy and nginx. Starts everything itself; prints tables, writes JSON to FILE.
+import { cpus } from "node:os";
+import { parseArgs } from "node:util";
+import { load, type Load, once, requestBody, rssMb } from "./bench/load.ts";
+import { measureRecovery } from "./bench/recovery.ts";
+import { median, round, table } from "./bench/report.ts";
+import { startTargets, type Target } from "./bench/targets.ts";
+import { builtExecutable } from "./binary.ts";
+import { needDebian } from "./need.ts";
+
+const { values } = parseArgs({
+  options: {
+    out: { type: "string" },
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "2" },
+  },
+});
+const rounds = Number(values.rounds);
+const seconds = Number(values.seconds);
+if (!(rounds >= 1 && seconds >= 1)) throw new Error("--rounds and --seconds take a number from 1");
+
+const CONNECTIONS = [1, 16, 64, 256];
+/** JavaScript reaches its speed after some thousand requests: what is measured is a server that has been up for a while. */
+const WARM_SECONDS = 6;
+
+const say = (text = ""): void => void process.stdout.write(`${text}\n`);
+const wrk = await needDebian("wrk", "wrk");
+if (wrk === null) process.exit(1);
+const binary = await builtExecutable();
+const notes: string[] = [];
+
+const machine = `${cpus()[0]?.model ?? "unknown CPU"}, ${cpus().length} cores, Bun ${Bun.version}, ${new Date().toISOString().slice(0, 10)}`;
+say(`${machine}; medians of ${rounds} rounds of ${seconds} s`);
+
+const startMs: number[] = [];
+for (let run = 0; run < 10; run++) startMs.push(await startToFirstAnswer());
+
+await using targets = await startTargets(binary, (note) => notes.push(note));
+const own = targets.all.find(({ name }) => name === "hal0-dispatch");
+if (!own) throw new Error("the server is not among the targets");
+const restMb = rssMb(own.pid);
+
+for (const isStream of [false, true])
+  for (const target of targets.all) await load(wrk, target, isStream, 64, WARM_SECONDS);
+
+interface Row {
+  readonly kind: "plain" | "stream";
+  readonly connections: number;
+  readonly target: string;
+  readonly load: Load;
+}
+const rows: Row[] = [];
+for (const isStream of [false, true])
+  for (const connections of CONNECTIONS) {
+    const runs = new Map<Target, Load[]>(targets.all.map((target) => [target, []]));
+    // In turn, so that a machine whose speed drifts is the same for all.
+    for (let at = 0; at < rounds; at++)
+      for (const [target, loads] of runs) loads.push(await load(wrk, target, isStream, connections, seconds));
+    for (const [target, loads] of runs)
+      rows.push({ kind: isStream ? "stream" : "plain", connections, target: target.name, load: middle(loads) });
+    say();
+    say(`${isStream ? "streams of 64 tokens" : "plain chats"}, ${connections} connections`);
+    say(
+      table(
+        ["", "requests/s", "of haproxy", "p50 ms", "p99 ms", "CPU µs", "errors"],
+        shown(isStream ? "stream" : "plain", connections),
+      ),
+    );
+  }
+
+const singles: { name: string; target: string; medianMs: number }[] = [];
+for (const [name, body, count] of [
+  ["first byte of a stream", requestBody(true), 100],
+  ["whole plain chat", requestBody(false), 100],
+  ["request of 1 MB", requestBody(false, 1024 ** 2), 20],
+  ["request of 20 MB", requestBody(false, 20 * 1024 ** 2), 8],
+] as const)
+  for (const target of targets.all) {
+    const times: number[] = [];
+    for (let at = 0; at < count; at++) {
+      const { firstMs, wholeMs } = await once(target, body);
+      times.push(name.startsWith("first") ? firstMs : wholeMs);
+    }
+    singles.push({ name, target: target.name, medianMs: round(median(times), 3) });
+  }
+say();
+say("one request at a time, each on a new connection, median ms");
+say(
+  table(
+    ["", ...targets.all.map(({ name }) => name)],
+    [...new Set(singles.map(({ name }) => name))].map((name) => [
+      name,
+      ...singles.filter((single) => single.name === name).map(({ medianMs }) => round(medianMs, 2)),
+    ]),
+  ),
+);
+
+const memory = {
+  restMb: round(restMb),
+  streams256Mb: round(
+    rows.find((row) => row.target === "hal0-dispatch" && row.kind === "stream" && row.connections === 256)?.load
+      .peakRssMb ?? 0,
+  ),
+  afterMb: round(rssMb(own.pid)),
+};
+const recovery = await measureRecovery();
+say();
+say(`RSS: ${memory.restMb} MB at rest, ${memory.streams256Mb} MB at 256 streams, ${memory.afterMb} MB after the run`);
+say(`start to first answer: ${round(median(startMs))} ms`);
+say();
+say("recovery of a dead slot, ms");
+say(
+  table(
+    ["lemond", "waiting", "to the last answer", "lemond alone", "added"],
+    recovery.map((one) => [one.generation, one.waiting, round(one.totalMs), round(one.lemondMs), round(one.addedMs)]),
+  ),
+);
+for (const note of notes) say(`note: ${note}`);
+
+if (values.out !== undefined) {
+  await Bun.write(
+    values.out,
+    `${JSON.stringify({ machine, rounds, seconds, rows, singles, memory, startMs: median(startMs), recovery, notes }, null, 2)}\n`,
+  );
+  say(`written to ${values.out}`);
+}
+
+/** Each figure's own median. */
+function middle(loads: readonly Load[]): Load {
+  const of = (figure: keyof Load): number => median(loads.map((load) => load[figure]));
+  return {
+    perSecond: of("perSecond"),
+    medianMs: of("medianMs"),
+    p99Ms: of("p99Ms"),
+    cpuUs: of("cpuUs"),
+    peakRssMb: Math.max(...loads.map((load) => load.peakRssMb)),
+    errors: loads.reduce((sum, load) => sum + load.errors, 0),
+  };
+}
+
+function shown(kind: Row["kind"], connections: number): (string | number)[][] {
+  const here = rows.filter((row) => row.kind === kind && row.connections === connections);
+  const floor = here.find((row) => row.target === "haproxy")?.load.perSecond;
+  return here.map(({ target, load }) => [
+    target,
+    round(load.perSecond),
+    floor === undefined ? "–" : (load.perSecond / floor).toFixed(2),
+    round(load.medianMs, 2),
+    round(load.p99Ms, 1),
+    round(load.cpuUs),
+    load.errors,
+  ]);
+}
+
+async function startToFirstAnswer(): Promise<number> {
+  const began = performance.now();
+  const server = Bun.spawn([binary, "--config", "/dev/null", "--port", "0", "--lemonade", "http://127.0.0.1:9"], {
+    stdout: "pipe",
+    stderr: "ignore",
+  });
+  let text = "";
+  let url: string | undefined;
+  for await (const chunk of server.stdout.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    url = /"server\.started","url":"([^"]+)"/.exec(text)?.[1];
+    if (url !== undefined) break;
+  }
+  await (await fetch(`${url}/live`)).arrayBuffer();
+  const tookMs = performance.now() - began;
+  server.kill();
+  await server.exited;
+  return tookMs;
+}
