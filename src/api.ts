@@ -5,8 +5,11 @@ import type { FixedRoute, Handler } from "./app.ts";
 import { readBody } from "./body.ts";
 import type { Config } from "./config.ts";
 import { DispatchError } from "./errors.ts";
+import { FEED_SILENCE_S, type Events, type Status } from "./events.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Order } from "./operate.ts";
+import { statusPage } from "./page.ts";
+import type { Repairs } from "./repairs.ts";
 import { availableNames, plainModel, type Names } from "./resolve.ts";
 import { API_PREFIXES } from "./routes.ts";
 import type { Slot } from "./slot.ts";
@@ -18,7 +21,9 @@ export interface ApiDeps {
   readonly version: string;
   readonly slots: Slots;
   readonly names: () => Names;
-  readonly lemonade: () => { readonly isUp: boolean | null; readonly version: string | null };
+  readonly lemonade: () => Status["lemonade"];
+  readonly events: Events;
+  readonly repairs: Repairs;
   readonly isDraining: () => boolean;
   readonly scrape: () => ReturnType<Metrics["scrape"]>;
   readonly operate: (slot: Slot, order: Order) => Promise<void>;
@@ -43,7 +48,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     const lemonade = deps.lemonade();
     const slots = deps.slots.all().map(({ name, state }) => ({ name, model: state.model, state: state.name }));
     const body = isTold
-      ? { status, version: deps.version, lemonade: { up: lemonade.isUp === true, version: lemonade.version }, slots }
+      ? { status, version: deps.version, lemonade: { ...lemonade, up: lemonade.up === true }, slots }
       : { status };
     return Response.json(body, {
       status: deps.isDraining() ? 503 : 200,
@@ -117,6 +122,15 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
         return new Response(text, { headers: { "content-type": contentType } });
       },
     },
+    // Without a key: a browser that opens the page cannot send one. It holds no data, and asks for the key itself.
+    { method: "GET", path: "/", isOpen: true, handler: statusPage() },
+    {
+      method: "GET",
+      path: "/api/slots/events",
+      handler: (request) => deps.events.open(request),
+      silenceS: FEED_SILENCE_S,
+    },
+    { method: "GET", path: "/api/repairs", handler: () => Response.json(deps.repairs.list()) },
     { method: "GET", path: "/api/slots", handler: () => Response.json(deps.slots.all().map(snapshot)) },
     { method: "GET", path: "/api/slots/:name", handler: (_, { name }) => Response.json(snapshot(slotNamed(name))) },
     act("load"),

@@ -17,6 +17,8 @@ export interface FixedRoute {
   readonly handler: Handler;
   /** Needs no key. */
   readonly isOpen?: boolean;
+  /** For a reply without an end: the connection of a reader that takes nothing for so many seconds is cut. */
+  readonly silenceS?: number;
 }
 
 export interface AppDeps {
@@ -80,6 +82,8 @@ export function createApp(deps: AppDeps) {
   };
 
   const app = new Elysia({
+    // Elysia 1.4 looks for the path from the 12th letter of the URL on: with a Host of `ai` wildcard routes would be missed.
+    handler: { standardHostname: false },
     serve: {
       // Bun cuts a silent connection after 10 s, Elysia after 30; a prefill may take minutes.
       idleTimeout: 0,
@@ -110,9 +114,11 @@ export function createApp(deps: AppDeps) {
         { parse: "none" },
       );
 
-  for (const { method, path, handler, isOpen = false } of deps.routes) {
-    const answer = ({ request, params }: { request: Request; params: Record<string, string> }) =>
-      around(request, isOpen, () => handler(request, params));
+  for (const { method, path, handler, isOpen = false, silenceS } of deps.routes) {
+    const answer = ({ request, params }: { request: Request; params: Record<string, string> }) => {
+      if (silenceS !== undefined) app.server?.timeout(request, silenceS);
+      return around(request, isOpen, () => handler(request, params));
+    };
     if (method === "GET") app.get(path, answer);
     else app.post(path, answer, { parse: "none" });
   }

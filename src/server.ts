@@ -4,15 +4,18 @@ import { createApp } from "./app.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, type RemoteConfig, slotDefaults } from "./config.ts";
 import { createDispatch } from "./dispatch.ts";
+import { createEvents } from "./events.ts";
 import { createLemonade } from "./lemonade.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { operate } from "./operate.ts";
 import { createProbe } from "./probe.ts";
 import { createRemote, type Remote } from "./remote.ts";
+import { rememberRepairs } from "./repairs.ts";
 import type { RepairRecord } from "./shared-repair.ts";
 import { createSlot, type Slot } from "./slot.ts";
 import { createSlots } from "./slots.ts";
+import { snapshot } from "./snapshot.ts";
 import { createTurns } from "./turns.ts";
 import { createWatch } from "./watch.ts";
 
@@ -43,6 +46,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const probe = createProbe();
   const turns = createTurns();
   let isDraining = false;
+  const repairs = rememberRepairs();
+  const lemonadeNow = () => ({ up: watch.isUp, version: watch.latest?.version ?? null });
+  const events = createEvents({
+    slots: () => slots.all().map(snapshot),
+    status: () => ({ status: isDraining ? "draining" : "ok", version, lemonade: lemonadeNow() }),
+  });
 
   const watch = createWatch({
     lemonade,
@@ -69,18 +78,23 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     lemonade,
     now: clock.now,
     implicitConfig: (model) => ({ ...slotDefaults, name: model, model }),
-    create: (slot) =>
-      createSlot(slot, {
+    create: (slotConfig) => {
+      const slot: Slot = createSlot(slotConfig, {
         ...recoverDeps,
         metrics,
         maxWaiting: () => config.server.maxWaiting,
         isDraining: () => isDraining,
         firstByteTimeoutMs: () => config.server.firstByteTimeoutMs,
         typeOf: (model) => slots.typeOf(model),
-        onChange: () => {},
-        onRepair: options.onRepair,
+        onChange: () => events.entered(slot.name, slot.state.name),
+        onRepair: (repair) => {
+          events.repaired(repairs.add(repair));
+          options.onRepair(repair);
+        },
         isStrict: options.isStrict,
-      }),
+      });
+      return slot;
+    },
   });
   const remoteOf = (remote: RemoteConfig): Remote => createRemote(remote, () => config.server.firstByteTimeoutMs);
   let remotes = new Map(config.upstreams.map((remote) => [remote.name, remoteOf(remote)]));
@@ -100,7 +114,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     version,
     slots,
     names: () => slots.names(config.upstreams, loadedModel()),
-    lemonade: () => ({ isUp: watch.isUp, version: watch.latest?.version ?? null }),
+    lemonade: lemonadeNow,
+    events,
+    repairs,
     isDraining: () => isDraining,
     scrape: () =>
       metrics.scrape({
@@ -165,6 +181,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       for (const slot of slots.all()) slot.flights.cut(null, "stopping");
       for (const remote of remotes.values()) remote.cut();
       watch.stop();
+      events.close();
       // Replies on their way are written out; a client that does not read them does not hold up the end.
       await Promise.race([server.stop(), clock.sleep(LAST_BYTES_MS)]);
       await server.stop(true);

@@ -56,7 +56,15 @@ export function createRepairs(
     const to = result.outcome === "failed" ? null : (state.child?.url ?? null);
     deps.onRepair({ slot, cause, outcome, from, to, durationMs, requestId });
     if (result.outcome !== "failed") {
-      const fields = { request_id: requestId ?? undefined, slot, outcome, from, to, took_ms: Math.round(durationMs) };
+      const fields = {
+        request_id: requestId ?? undefined,
+        slot,
+        cause,
+        outcome,
+        from,
+        to,
+        took_ms: Math.round(durationMs),
+      };
       log.info("dispatch.upstream_recovered", fields);
     } else if (result.loadFailed) state.failLoad(result.cause);
     else log.error("dispatch.recover_evicted_slot_failed", { slot, model: state.model, error: result.cause });
