@@ -1,0 +1,68 @@
+// Steps of the relay's tests: a scripted source, and the relay run on it to its end.
+import { readFirst, type Ended, type Read, type Source } from "../src/attempt.ts";
+import { relay, type RelayEnd } from "../src/relay.ts";
+
+export const INTERRUPTION = 'data: {"error":{"code":"dispatch.stream_interrupted"}}\n\n';
+
+export function pieces(bytes: Uint8Array, size: number): Uint8Array[] {
+  const all: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += size) all.push(bytes.subarray(at, at + size));
+  return all;
+}
+
+/** Gives the pieces, then `last` for ever. */
+export function sourceOf(chunks: readonly Uint8Array[], last: Read = { kind: "end" }) {
+  const left = [...chunks];
+  const source = {
+    reads: 0,
+    cuts: [] as Ended[],
+    read: async (): Promise<Read> => {
+      source.reads++;
+      const bytes = left.shift();
+      return bytes ? { kind: "bytes", bytes } : last;
+    },
+    cut: (ended: Ended): void => void source.cuts.push(ended),
+  };
+  return source;
+}
+
+export interface Seen {
+  readonly steps: readonly Uint8Array[];
+  readonly text: string;
+  readonly hasFailed: boolean;
+  readonly ends: readonly RelayEnd[];
+}
+
+export function start(first: Uint8Array, source: Source, isSse: boolean) {
+  const ends: RelayEnd[] = [];
+  const body = relay({
+    first,
+    source,
+    isSse,
+    interruption: () => Buffer.from(INTERRUPTION),
+    onEnd: (end) => ends.push(end),
+  });
+  return { ends, reader: body.getReader() };
+}
+
+export async function relayed(first: Uint8Array, source: Source, isSse = true): Promise<Seen> {
+  const { ends, reader } = start(first, source, isSse);
+  const steps: Uint8Array[] = [];
+  let hasFailed = false;
+  for (;;) {
+    const step = await reader.read().catch(() => null);
+    hasFailed = step === null;
+    if (step === null || step.done) break;
+    steps.push(step.value);
+  }
+  return { steps, text: Buffer.concat(steps).toString("latin1"), hasFailed, ends };
+}
+
+/** From the first read of a reply to the last byte at the client; null where the loss came before the first event. */
+export async function throughBoth(chunks: readonly Uint8Array[], last: Read): Promise<Seen | null> {
+  const source = sourceOf(chunks, last);
+  const first = await readFirst(source, true);
+  return first instanceof Uint8Array ? relayed(first, source) : null;
+}
+
+export const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
