@@ -176,7 +176,7 @@ export async function readFirst(source: Source, isSse: boolean): Promise<Uint8Ar
     if (read.kind === "end") return first;
     if (read.kind !== "bytes") return read;
     const known = first.length;
-    first = joined([first, read.bytes]);
+    first = known === 0 ? read.bytes : joined([first, read.bytes]);
     if (!isSse || endOfEvents(first, known) > 0 || first.length > WHOLE_EVENT_BYTES) return first;
   }
 }

@@ -44,7 +44,7 @@ export function relay({ first, source, isSse, interruption, onEnd }: RelayOption
     }
     if (whole > 0) passedHalfAnEvent = false;
     tail = all.subarray(whole);
-    return all.subarray(0, whole);
+    return whole === all.length ? all : all.subarray(0, whole);
   };
 
   /** True when there is nothing more to read in this pull. */

@@ -3,10 +3,10 @@ import type { Config, SlotConfig } from "../src/config.ts";
 import { slotDefaults } from "../src/config.ts";
 import { createLog } from "../src/log.ts";
 import { createMetrics } from "../src/metrics.ts";
-import type { RepairRecord } from "../src/slot.ts";
+import type { RepairRecord } from "../src/shared-repair.ts";
 import type { SlotSnapshot } from "../src/snapshot.ts";
 import { startServer, type Server } from "../src/server.ts";
-import { startLemond, type Lemond, type LemondOptions } from "./lemond/index.ts";
+import { startLemond, type Child, type Lemond, type LemondOptions } from "./lemond/index.ts";
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly level: string; readonly event: string };
 
@@ -29,6 +29,8 @@ export interface Stack extends AsyncDisposable {
   readonly url: string;
   readonly lines: readonly LogLine[];
   readonly repairs: readonly RepairRecord[];
+  /** The latest child of a model (default the first slot's), dead or alive. Throws where there is none. */
+  child(model?: string): Child;
   /** Log lines of that event. */
   logged(event: string): LogLine[];
   /** The next such line, past ones included; rejects after 10 s. */
@@ -61,7 +63,7 @@ const defaultConfig: Config = {
     firstByteTimeoutMs: 3_600_000,
     logLevel: "info",
     maxWaiting: 256,
-    drainMs: 30_000,
+    drainMs: 2000,
     allowAnonymous: false,
     allowedHosts: [],
     corsOrigins: [],
@@ -151,6 +153,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     url,
     lines,
     repairs,
+    child: (model = first ?? "") => {
+      const child = lemond.child(model);
+      if (!child) throw new Error(`no child of ${model}`);
+      return child;
+    },
     logged: (event) => lines.filter((line) => line.event === event),
     line,
     slot,

@@ -11,7 +11,7 @@ const steps: readonly Step[] = [
   { name: "format", command: [bun, "fmt", "--check"] },
   { name: "types", command: [bun, "check"] },
   { name: "build", command: [bun, "run", "build"] },
-  { name: "tests", command: [bun, "test"] },
+  { name: "tests", command: [bun, "test", "--parallel=4", "--only-failures"] },
 ];
 
 /** Runs a step with its output passed on; returns its exit code and what `bun test` counted. */

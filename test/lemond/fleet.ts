@@ -73,7 +73,10 @@ export function createFleet(settings: FleetSettings): Fleet {
     if (isAbandoned) return;
     // It waits for what runs through lemond, however long (recordings 35, 37, 39).
     if (entry.inFlight > 0) await new Promise<void>((resolve) => entry.onQuiet.push(resolve));
-    await Promise.all([entry.child.stop(silentMs), Bun.sleep(settings.unloadMs)]);
+    const gone = entry.child.stop(silentMs);
+    // lemond's patience is `graceMs`: a child that outlives it is an orphan with its socket open, and listed no more.
+    const settled = silentMs > settings.graceMs ? Promise.race([gone, Bun.sleep(settings.graceMs)]) : gone;
+    await Promise.all([settled, Bun.sleep(settings.unloadMs)]);
     if (entries.get(entry.spec.id) === entry) entries.delete(entry.spec.id);
   };
 

@@ -162,7 +162,10 @@ export interface Lemond extends AsyncDisposable {
   /** Another client's POST /v1/load, over HTTP. */
   load(model: string, options?: Readonly<Record<string, unknown>>): Promise<Response>;
   unload(model: string): Promise<Response>;
-  /** Lemond drops it by itself; open streams stay silent for `silentMs` (default `graceMs`), then FIN. Resolves when it is gone. */
+  /**
+   * Lemond drops it by itself; open streams stay silent for `silentMs` (default `graceMs`), then FIN. Resolves when it is no
+   * longer listed: after `graceMs` at most, when a more silent child stays behind as an orphan.
+   */
   evict(model: string, how?: { readonly silentMs?: number }): Promise<void>;
   failLoads(model: string, times?: number, message?: string): void;
   holdLoads(): Latch;
