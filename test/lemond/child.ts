@@ -27,6 +27,8 @@ function main(): void {
   let toClose = 0;
   let toReset = 0;
   let death: DeathPoint | undefined;
+  /** A prompt is answered once the parent has noted it: whoever sees the reply sees it counted. */
+  const noted = new Map<number, () => void>();
 
   const isFrozen = (): boolean => isDraining || faults.hang === true || faults.wedge === true;
   const thaw = (): Promise<void> =>
@@ -65,21 +67,28 @@ function main(): void {
     release();
   };
 
-  const onExchange = (exchange: Exchange): void => {
+  const onExchange = async (exchange: Exchange): Promise<void> => {
     const id = (requests += 1);
     const { method, headers, body, connection, nth } = exchange;
     const isProbe = method === "GET" && /^(\/v1)?\/(health|models|slots|props|metrics)$/.test(exchange.path);
     const bodySha256 = new Bun.CryptoHasher("sha256").update(body).digest("hex");
     const bodyText = body.length < 65_536 ? body.toString("utf8") : null;
     const about = { id, method, path: exchange.target, headers, bodyBytes: body.length, bodySha256, bodyText };
-    tell({ kind: "request", request: { ...about, connection, nth, at: Date.now(), isProbe } });
     exchange.onGone(() => tell({ kind: "aborted", id }));
+    const isNoted = isProbe ? null : new Promise<void>((resolve) => noted.set(id, resolve));
+    tell({ kind: "request", request: { ...about, connection, nth, at: Date.now(), isProbe } });
+    await isNoted;
     if (method === "POST" && death === "before-headers") dieNow();
     void answer(exchange, bodySha256);
   };
 
   const listen = (): void => {
-    server = serveHttp({ port, idleMs: settings.idleMs, onExchange, onOpen: () => faults.resetNew !== true });
+    server = serveHttp({
+      port,
+      idleMs: settings.idleMs,
+      onExchange: (exchange) => void onExchange(exchange),
+      onOpen: () => faults.resetNew !== true,
+    });
   };
 
   const apply = (next: Faults): void => {
@@ -98,6 +107,11 @@ function main(): void {
 
   process.on("message", (message) => {
     const order = readToChild(message);
+    if (order.kind === "noted") {
+      noted.get(order.id)?.();
+      noted.delete(order.id);
+      return;
+    }
     if (order.kind === "set") apply(order.faults);
     tell({ kind: "ack", id: order.id, value: server?.open ?? 0 });
   });

@@ -3,7 +3,9 @@ import type { ChildRequest, Faults, ModelType } from "./types.ts";
 
 export type ToChild =
   | { readonly kind: "set"; readonly id: number; readonly faults: Faults }
-  | { readonly kind: "sockets"; readonly id: number };
+  | { readonly kind: "sockets"; readonly id: number }
+  /** The parent has noted the request of that id. */
+  | { readonly kind: "noted"; readonly id: number };
 
 export type FromChild =
   | { readonly kind: "listening" }

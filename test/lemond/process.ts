@@ -43,7 +43,14 @@ export function startChild(options: StartOptions): ChildProcess {
           case "failed":
             return started.resolve(message.code === "EADDRINUSE" ? "port-taken" : "failed");
           case "request":
-            return log.add({ ...message.request, isAborted: false });
+            log.add({ ...message.request, isAborted: false });
+            if (message.request.isProbe) return;
+            try {
+              process_.send({ kind: "noted", id: message.request.id } satisfies ToChild);
+            } catch {
+              // It died meanwhile and needs no answer.
+            }
+            return;
           case "aborted": {
             const request = log.items.find((item) => item.id === message.id);
             if (request === undefined) return;
