@@ -86,12 +86,8 @@ export function createSlots(deps: SlotsDeps) {
       loadedModel: config.lemonade.autoSlots ? loadedModel : null,
     }),
     /** What lemond counts the model as (`max_models`), as far as its model list tells. */
-    typeOf: (model: string): string => {
-      const labels = known?.find(({ id }) => plainModel(id) === plainModel(model))?.["labels"];
-      if (!Array.isArray(labels)) return "llm";
-      for (const [label, type] of Object.entries(TYPE_OF_LABEL)) if (labels.includes(label)) return type;
-      return "llm";
-    },
+    typeOf: (model: string): string =>
+      typeOfLabels(known?.find(({ id }) => plainModel(id) === plainModel(model))?.["labels"]),
     /** Resolves when no slot but `name` has an attempt under way on a child of that type, or after `ms`. */
     othersAreQuiet: async (name: string, type: string, ms: number): Promise<void> => {
       const others = all().filter((slot) => slot.name !== name && (slot.state.child?.type ?? type) === type);
@@ -120,4 +116,11 @@ export function createSlots(deps: SlotsDeps) {
       configured = [...byName.values()];
     },
   };
+}
+
+/** The type of a model by its `labels` in lemond's list. */
+export function typeOfLabels(labels: unknown): string {
+  if (!Array.isArray(labels)) return "llm";
+  for (const [label, type] of Object.entries(TYPE_OF_LABEL)) if (labels.includes(label)) return type;
+  return "llm";
 }

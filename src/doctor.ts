@@ -1,0 +1,62 @@
+// `hal0-dispatch doctor`: looks, judges, prints. Changes nothing; a serious finding is exit code 1.
+import type { Flags } from "./args.ts";
+import { loadConfig } from "./config.ts";
+import { examine } from "./examine.ts";
+import { attemptRead, type Files } from "./files.ts";
+import { type Finding, findings } from "./findings.ts";
+import { ENVIRONMENT } from "./layout.ts";
+import type { Env } from "./secrets.ts";
+
+export interface DoctorIo extends Files {
+  readonly env: Env;
+  readonly version: string;
+  out(text: string): void;
+}
+
+/** Exit code: 0, or 1 if a finding is serious. */
+export async function runDoctor(asked: { flags: Flags; isJson: boolean }, io: DoctorIo): Promise<number> {
+  const found = await examined(asked.flags, io);
+  const isSerious = found.some(({ level }) => level === "serious");
+  io.out(asked.isJson ? `${JSON.stringify(found, null, 2)}\n` : printed(found));
+  return isSerious ? 1 : 0;
+}
+
+async function examined(flags: Flags, io: DoctorIo): Promise<Finding[]> {
+  const notes: Finding[] = [];
+  // The service gets its keys from this file; without them its configuration would look wrong from a shell.
+  const file = attemptRead(() => io.readFile(ENVIRONMENT));
+  const service = file.ok ? readEnvironment(file.value) : {};
+  if (!file.ok && !file.isMissing)
+    notes.push({ level: "warning", what: `${ENVIRONMENT} ${file.reason}`, advice: "run doctor as root" });
+
+  const { readFile, listFolder } = io;
+  const loaded = loadConfig({ readFile, listFolder, args: flags, env: { ...service, ...io.env } });
+  if (!loaded.ok) {
+    const advice = "mend it; hal0-dispatch --check tells whether it is right";
+    return [...notes, ...loaded.faults.map((what): Finding => ({ level: "serious", what, advice }))];
+  }
+  const from = loaded.source ?? "the defaults, since there is no file";
+  notes.push({ level: "ok", what: `the configuration is right: ${from}`, advice: null });
+  for (const what of loaded.notes) notes.push({ level: "warning", what, advice: "nothing, if that is meant" });
+  return [...notes, ...findings(await examine(loaded.config, io.version))];
+}
+
+/** The assignments of a systemd EnvironmentFile: one a line, `#` or `;` first passes, quotes around a value go. */
+export function readEnvironment(text: string): Record<string, string> {
+  const assignments = text.split("\n").flatMap((line) => {
+    const [, name, value = ""] = /^\s*([A-Za-z_]\w*)=(.*)$/.exec(line) ?? [];
+    if (name === undefined) return [];
+    return [[name, value.trim().replace(/^(["'])(.*)\1$/, "$2")] as const];
+  });
+  return Object.fromEntries(assignments);
+}
+
+function printed(found: readonly Finding[]): string {
+  const lines = found.flatMap(({ level, what, advice }) => [
+    `${level.padEnd(8)} ${what}`,
+    ...(advice === null ? [] : [`         → ${advice}`]),
+  ]);
+  const count = (level: Finding["level"]): number => found.filter((finding) => finding.level === level).length;
+  const sum = `${count("serious")} serious, ${count("warning")} to look at, ${count("ok")} well`;
+  return `${lines.join("\n")}\n\n${sum}\n`;
+}

@@ -1,0 +1,94 @@
+// The text of the systemd unit, and the names under which lemond's own unit is known. Pure.
+
+export const UNIT_NAME = "hal0-dispatch.service";
+
+/** `lemond.service` since Lemonade 10.3, `lemonade-server.service` before. The first is taken where none is found. */
+export const LEMOND_UNITS = ["lemond.service", "lemonade-server.service"] as const;
+export type LemondUnit = (typeof LEMOND_UNITS)[number];
+
+export interface UnitOptions {
+  /** Absolute path of the executable on the host. */
+  readonly executable: string;
+  /** Variables for the service, with keys in them; read by systemd, so the service's user need not see it. */
+  readonly environmentFile: string;
+  /** The one that is started along. Naming both would bring up a leftover of an older Lemonade beside the new one. */
+  readonly lemond: LemondUnit;
+  /** BUN_CONFIG_MAX_HTTP_REQUESTS. */
+  readonly mostFetches: string;
+}
+
+export function unitText({ executable, environmentFile, lemond, mostFetches }: UnitOptions): string {
+  return `# Written by \`hal0-dispatch install\`, which replaces it at an upgrade.
+# Changes of your own: systemctl edit ${UNIT_NAME}
+[Unit]
+Description=hal0-dispatch, the OpenAI API in front of Lemonade
+Wants=network-online.target
+After=network-online.target
+# lemond is started first and not required: without it this service runs, says so, and picks it up when it comes.
+Wants=${lemond}
+After=${LEMOND_UNITS.join(" ")}
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart=${executable}
+ExecReload=/bin/kill -HUP $MAINPID
+# Keys: HAL0_DISPATCH_API_KEYS, LEMONADE_API_KEY and those of remotes. Mode 0600; systemd reads it as root.
+EnvironmentFile=-${environmentFile}
+# Bun runs 256 fetches at once unless told otherwise: hung requests of one slot would stop all others.
+Environment=BUN_CONFIG_MAX_HTTP_REQUESTS=${mostFetches}
+LimitNOFILE=131072
+
+Restart=on-failure
+RestartSec=2
+# 2 is a fault of the configuration: starting again would not mend it.
+RestartPreventExitStatus=2
+# Fed only while the server answers a request of its own.
+WatchdogSec=30
+# Not SIGABRT: Bun would answer it with a crash report of its own.
+WatchdogSignal=SIGKILL
+TimeoutStartSec=60
+# A longer drain_s asks systemd for the time that it needs.
+TimeoutStopSec=60
+
+# A user that exists while the service runs. It reads /etc and writes nowhere.
+DynamicUser=yes
+UMask=0077
+NoNewPrivileges=yes
+# For a port below 1024: systemctl edit, and CAP_NET_BIND_SERVICE here and in AmbientCapabilities=.
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+DevicePolicy=closed
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+LockPersonality=yes
+RemoveIPC=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+KeyringMode=private
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @keyring @memlock
+# What is refused is refused with an error, not with a kill.
+SystemCallErrorNumber=EPERM
+# Whether a model's process still runs is read from /proc, and lemond's children belong to another user:
+# all of /proc stays visible (no ProtectProc=invisible, ProcSubset=pid or PrivatePIDs=).
+ProtectProc=default
+ProcSubset=all
+# Must be off: JavaScript is compiled to machine code while it runs.
+MemoryDenyWriteExecute=no
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
