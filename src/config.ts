@@ -1,13 +1,13 @@
 // The configuration: what it holds, what it is where nobody says otherwise, and how flags, environment and file become one
 // value or a list of all faults. Touches no globals (a reload calls it again); no fault repeats a secret.
 import type { Flags } from "./args.ts";
-import { conflicts, type Placed } from "./conflicts.ts";
-import { attemptRead, type Files } from "./files.ts";
-import { firstGiven } from "./given.ts";
-import type { Env } from "./secrets.ts";
-import { readLemonade, readServer, readSlots, readUpstreams, sections } from "./sections.ts";
-import { type Faults, readTable } from "./tables.ts";
-import { parseToml, type Table } from "./toml.ts";
+import { conflicts, type Placed } from "./config/conflicts.ts";
+import { attemptRead, type Files } from "./config/files.ts";
+import { firstGiven } from "./config/given.ts";
+import type { Env } from "./config/secrets.ts";
+import { readLemonade, readServer, readSlots, readUpstreams, sections } from "./config/sections.ts";
+import { type Faults, readTable } from "./config/tables.ts";
+import { parseToml, type Table } from "./config/toml.ts";
 
 /** What the server runs with: every value resolved, in the unit that its name says. */
 export interface Config {

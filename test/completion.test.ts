@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { helpText } from "../src/args.ts";
-import { printCompletion, type Shell } from "../src/completion.ts";
+import { printCompletion, type Shell } from "../src/host/completion.ts";
 import { needDebian } from "./need.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Flags } from "../src/args.ts";
 import { loadConfig, slotDefaults, type Config, type Loaded } from "../src/config.ts";
-import { describeConfig } from "../src/describe.ts";
-import { isLoopback } from "../src/fields.ts";
-import { systemFiles, type Files } from "../src/files.ts";
+import { describeConfig } from "../src/config/describe.ts";
+import { isLoopback } from "../src/config/fields.ts";
+import { systemFiles, type Files } from "../src/config/files.ts";
 
 const FILE = "/etc/hal0/dispatch.toml";
 const SECRET = "sk-very-secret-0123456789";

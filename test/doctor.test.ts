@@ -1,7 +1,7 @@
 // What doctor finds, against the simulated Lemonade and real ports.
 import { describe, expect, test } from "bun:test";
-import { readEnvironment, runDoctor } from "../src/doctor.ts";
-import type { Finding } from "../src/findings.ts";
+import { readEnvironment, runDoctor } from "../src/host/doctor.ts";
+import type { Finding } from "../src/host/findings.ts";
 import { runBinary } from "./binary.ts";
 import { startLemond } from "./lemond/index.ts";
 import { startStack } from "./stack.ts";

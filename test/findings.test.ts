@@ -1,7 +1,7 @@
 // What doctor says of states that are hard to bring about: a table over what was seen.
 import { expect, test } from "bun:test";
 import type { Config } from "../src/config.ts";
-import { type Finding, findings, type Seen } from "../src/findings.ts";
+import { type Finding, findings, type Seen } from "../src/host/findings.ts";
 import type { LoadedModel } from "../src/lemonade.ts";
 import { stackConfig } from "./stack.ts";
 

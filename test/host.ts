@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { InstallIo } from "../src/install.ts";
+import type { InstallIo } from "../src/host/install.ts";
 
 export const EXECUTABLE = "usr/local/bin/hal0-dispatch";
 export const UNIT = "etc/systemd/system/hal0-dispatch.service";

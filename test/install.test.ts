@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runInstall } from "../src/install.ts";
+import { runInstall } from "../src/host/install.ts";
 import { builtExecutable, runBinary } from "./binary.ts";
 import { ALL, CONFIG, createHost, ENVIRONMENT, EXECUTABLE, type Recorder, UNIT } from "./host.ts";
 

@@ -1,8 +1,8 @@
 // The commented configuration that install puts there: complete, right, and without effect until somebody changes it.
 import { expect, test } from "bun:test";
 import { loadConfig } from "../src/config.ts";
-import { describeConfig } from "../src/describe.ts";
-import { configText } from "../src/layout.ts";
+import { describeConfig } from "../src/config/describe.ts";
+import { configText } from "../src/host/layout.ts";
 
 const load = (toml: string) =>
   loadConfig({

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createNotify } from "../src/notify.ts";
+import { createNotify } from "../src/host/notify.ts";
 import { startBinary } from "./binary.ts";
 import { openNotifySocket } from "./notify-socket.ts";
 

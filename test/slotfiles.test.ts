@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig, slotDefaults, type Loaded } from "../src/config.ts";
-import { systemFiles } from "../src/files.ts";
-import { readSlotFiles } from "../src/slotfiles.ts";
+import { systemFiles } from "../src/config/files.ts";
+import { readSlotFiles } from "../src/config/slotfiles.ts";
 
 let root: string;
 beforeEach(() => {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runInstall, runUninstall } from "../src/install.ts";
+import { runInstall, runUninstall } from "../src/host/install.ts";
 import { ALL, CONFIG, createHost, ENVIRONMENT, EXECUTABLE, type Recorder, UNIT } from "./host.ts";
 
 const here = { isDryRun: false, root: null };

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { unitText } from "../src/unit.ts";
+import { unitText } from "../src/host/unit.ts";
 import { needDebian } from "./need.ts";
 
 let folder = "";

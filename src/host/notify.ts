@@ -1,7 +1,7 @@
 // Tells systemd how the service is: ready, reloading, stopping, still answering. Without $NOTIFY_SOCKET it does nothing.
 // Never blocks the event loop: what the socket does not take at once is sent again a little later.
 import { dlopen, ptr } from "bun:ffi";
-import type { Env } from "./secrets.ts";
+import type { Env } from "../config/secrets.ts";
 
 export interface Notify {
   /** Call once it listens: from here on the watchdog is fed, as long as `${url}/live` answers. */

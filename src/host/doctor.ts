@@ -1,11 +1,11 @@
 // `hal0-dispatch doctor`: looks, judges, prints. Changes nothing; a serious finding is exit code 1.
-import type { Flags } from "./args.ts";
-import { loadConfig } from "./config.ts";
+import type { Flags } from "../args.ts";
+import { loadConfig } from "../config.ts";
 import { examine } from "./examine.ts";
-import { attemptRead, type Files } from "./files.ts";
+import { attemptRead, type Files } from "../config/files.ts";
 import { type Finding, findings } from "./findings.ts";
 import { ENVIRONMENT } from "./layout.ts";
-import type { Env } from "./secrets.ts";
+import type { Env } from "../config/secrets.ts";
 
 export interface DoctorIo extends Files {
   readonly env: Env;

@@ -2,7 +2,7 @@
 // arguments; what slots and remotes may not share is judged elsewhere.
 import { dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
-import type { Config, ConfigSources, RemoteConfig, SlotConfig } from "./config.ts";
+import type { Config, ConfigSources, RemoteConfig, SlotConfig } from "../config.ts";
 import type { Placed } from "./conflicts.ts";
 import * as field from "./fields.ts";
 import { readGiven } from "./given.ts";
