@@ -1,0 +1,51 @@
+// `bun run chaos [--seed N] [--requests N] [--seeds N] [--binary PATH] [--log PATH]`: the fault campaign. Exit code 1 on any violation.
+import { parseArgs } from "node:util";
+import { runCampaign } from "./chaos/campaign.ts";
+import { reportText } from "./chaos/report.ts";
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: "1" },
+    /** Seeds in a row, from `seed` on; the requests are shared out among them. */
+    seeds: { type: "string", default: "1" },
+    requests: { type: "string", default: "2000" },
+    binary: { type: "string" },
+    /** Where the server's log goes. */
+    log: { type: "string" },
+  },
+});
+
+function whole(name: "seed" | "seeds" | "requests"): number {
+  const number = Number(values[name]);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  process.stderr.write(`chaos: --${name} ${values[name]}: expected a whole number from 1\n`);
+  process.exit(2);
+}
+
+const log = values.log === undefined ? null : Bun.file(values.log).writer();
+const first = whole("seed");
+const seeds = Array.from({ length: whole("seeds") }, (_, nth) => first + nth);
+/** An epoch takes seconds: a campaign that is stuck says so instead of standing still. */
+const STUCK_MS = 180_000;
+const stuck = (): never => {
+  process.stderr.write(`chaos: no progress for ${STUCK_MS / 1000} s\n`);
+  process.exit(1);
+};
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
+let watchdog = setTimeout(stuck, STUCK_MS);
+
+const { totals, footprints, durationS } = await runCampaign({
+  seeds,
+  requests: Math.ceil(whole("requests") / seeds.length),
+  binary: values.binary ?? null,
+  onLine: (line) => void log?.write(`${line}\n`),
+  onProgress: (text) => {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(stuck, STUCK_MS);
+    process.stderr.write(`${process.stderr.isTTY ? "\r" : ""}${text}${process.stderr.isTTY ? "" : "\n"}`);
+  },
+});
+clearTimeout(watchdog);
+process.stdout.write(`\n${reportText(totals, footprints, durationS)}`);
+await log?.end();
+process.exit(totals.violations.length > 0 ? 1 : 0);

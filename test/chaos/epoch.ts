@@ -1,0 +1,228 @@
+// Runs one epoch: a lemond of its own on the port that the server knows, requests in flight while faults strike, then calm:
+// nothing in flight, nothing waiting, every slot serves.
+import { startLemond, type Child, type Lemond } from "../lemond/index.ts";
+import { ask } from "./client.ts";
+import { createStriker, type Striker } from "./faults.ts";
+import { judge, mayLose } from "./judge.ts";
+import { createLedger } from "./ledger.ts";
+import { type EpochPlan, SLOT_MODELS, type SlotName, type Step } from "./plan.ts";
+import { promptOf, type Prompt } from "./prompts.ts";
+import type { Tally } from "./report.ts";
+import { createWeather } from "./weather.ts";
+
+export interface EpochOptions {
+  readonly plan: EpochPlan;
+  readonly seed: number;
+  readonly url: string;
+  readonly lemond: Lemond;
+  readonly holdMs: number;
+  readonly tally: Tally;
+}
+
+const LOAD_MS = 40;
+const IN_FLIGHT = 16;
+/** When nothing has ended for so long, everything waits for a fault: it is taken back. */
+const STALL_MS = 250;
+/** Requests between two looks for slots that back off. */
+const RESCUE_STEPS = 20;
+/** Evidence that a port refused is acted on within this time. */
+const SICK_MS = 1500;
+/** A child's end is told to us later than to the server: what looks needless is judged again. */
+const SECOND_LOOK_MS = 800;
+/** A client that got an error thinks before another one comes: errors are quick, and would use up the campaign. */
+const ERROR_PAUSE_MS = 40;
+const CALM_MS = 15_000;
+
+export function startEpochLemond(plan: EpochPlan, port: number): Promise<Lemond> {
+  const { version, maxModels, ports, pids, warmMs, idleEvictMs } = plan;
+  return startLemond({
+    version,
+    maxModels,
+    ports,
+    pids,
+    warmMs,
+    port,
+    loadMs: LOAD_MS,
+    unloadMs: 20,
+    graceMs: 200,
+    ...(idleEvictMs === null ? {} : { idleEvictMs }),
+    models: Object.entries(SLOT_MODELS).flatMap(([slot, models]) =>
+      models.map((id) => ({ id, type: slot === "embed" ? ("embedding" as const) : ("llm" as const) })),
+    ),
+  });
+}
+
+export async function runEpoch(options: EpochOptions): Promise<void> {
+  const { plan, seed, url, lemond, holdMs, tally } = options;
+  const sick = new Map<Child, number>();
+  const isSick = (child: Child): boolean => performance.now() - (sick.get(child) ?? -Infinity) < SICK_MS;
+  const ledger = createLedger(lemond, (child) => isSick(child) || weather.isActing(slotNameOf(child.model)));
+  const weather = createWeather(ledger, holdMs);
+  const sent: { readonly step: Step; readonly prompt: Prompt }[] = [];
+  const underWay = new Set<Promise<void>>();
+  let endedAtMs = performance.now();
+
+  const operate = async (slot: SlotName, action: string, model: string | null): Promise<void> => {
+    const response = await fetch(`${url}/api/slots/${slot}/${action}`, {
+      method: "POST",
+      body: model === null ? null : JSON.stringify({ model }),
+    });
+    tally.operated(action, response.status);
+    await response.arrayBuffer();
+  };
+  const striker = createStriker({ lemond, ledger, weather, loadMs: LOAD_MS, sick, operate });
+
+  const serve = async (step: Step): Promise<void> => {
+    const { index, request } = step;
+    const prompt = promptOf(request, seed, index);
+    sent.push({ step, prompt });
+    const mark = weather.mark(request.slot);
+    const answer = await ask(url, request, prompt);
+    const tookMs = performance.now() - mark.atMs;
+    endedAtMs = performance.now();
+    switch (answer.kind) {
+      case "left":
+        return tally.ended("left", tookMs);
+      case "hung":
+        tally.violation(index, "hung", request);
+        return tally.ended("hung", tookMs);
+      case "no-answer":
+        // Bytes that are neither SSE nor JSON have no words for a loss: their connection breaks, at times before the headers left.
+        if (request.reply.kind === "bytes" && mayLose(request, weather.since(mark, request.slot, tookMs)))
+          return tally.ended("broken-off", tookMs);
+        tally.violation(index, `no answer: ${answer.error}`, request);
+        return tally.ended("no-answer", tookMs);
+      case "received": {
+        const look = () => judge(request, prompt, answer.received, weather.since(mark, request.slot, tookMs));
+        if (answer.received.status !== 200) await Bun.sleep(ERROR_PAUSE_MS);
+        let verdict = look();
+        if (verdict.fault !== null) {
+          await Bun.sleep(SECOND_LOOK_MS);
+          verdict = look();
+        }
+        if (verdict.kind === "whole") weather.served(request.slot, mark);
+        if (verdict.fault !== null) tally.violation(index, verdict.fault, request);
+        return tally.ended(verdict.code === null ? verdict.kind : `${verdict.kind} ${verdict.code}`, tookMs);
+      }
+    }
+  };
+
+  const send = (step: Step): void => {
+    const work: Promise<void> = serve(step)
+      .catch((error: unknown) => tally.violation(step.index, `the campaign failed: ${String(error)}`, step.request))
+      .finally(() => underWay.delete(work));
+    underWay.add(work);
+  };
+
+  const quiet = async (): Promise<void> => {
+    while (underWay.size > 0) await makeRoom(striker, underWay, () => performance.now() - endedAtMs);
+    striker.pass(Infinity);
+    await striker.settled();
+  };
+
+  for (const step of plan.steps) {
+    while (underWay.size >= IN_FLIGHT) await makeRoom(striker, underWay, () => performance.now() - endedAtMs);
+    striker.pass(step.index);
+    for (const fault of step.faults) {
+      // Traffic would find the dead child before its port is another's: nobody asks while that happens.
+      const isQuiet = fault.kind === "port-takeover";
+      if (isQuiet) await quiet();
+      if (await striker.strike(fault, step.index)) tally.struck(fault.kind);
+      if (isQuiet) await striker.settled();
+    }
+    if (step.index % RESCUE_STEPS === 0) await rescueSlots(url, striker);
+    send(step);
+    // One macro-task: requests arrive one after the other, not in one heap.
+    await Bun.sleep(0);
+  }
+  await quiet();
+  striker.heal();
+
+  const last = plan.steps.at(-1)?.index ?? 0;
+  for (const fault of await notCalm(url)) tally.violation(last, fault, null);
+  for (const slot of Object.keys(SLOT_MODELS) as SlotName[]) {
+    for (const model of SLOT_MODELS[slot]) ledger.allowLoad(model);
+    const end = weather.begin("operator", slot);
+    const fault = await notServed(url, slot, plan.steps.length);
+    end();
+    if (fault !== null) tally.violation(last, fault, null);
+  }
+  for (const { step, prompt } of sent) {
+    const { count, models } = ledger.attemptsOf(prompt.sha256);
+    tally.attempted(count);
+    if (count > 2) tally.violation(step.index, `${count} attempts`, step.request);
+    for (const model of models)
+      if (!SLOT_MODELS[step.request.slot].includes(model))
+        tally.violation(step.index, `a prompt for ${step.request.slot} got to ${model}`, step.request);
+  }
+  for (const fault of ledger.close()) tally.violation(last, fault, null);
+  tally.epoch(lemond);
+}
+
+/** Resolves when a request has ended, or a fault was taken back because none does. */
+async function makeRoom(
+  striker: Striker,
+  underWay: ReadonlySet<Promise<void>>,
+  sinceEndMs: () => number,
+): Promise<void> {
+  const timer = Promise.withResolvers<void>();
+  const waiting = setTimeout(timer.resolve, STALL_MS);
+  await Promise.race([...underWay, timer.promise]);
+  clearTimeout(waiting);
+  if (sinceEndMs() >= STALL_MS) striker.pass(Infinity);
+}
+
+async function rescueSlots(url: string, striker: Striker): Promise<void> {
+  for (const { state, model } of await slotsShown(url)) if (state === "error") striker.rescue(model);
+}
+
+interface SlotShown {
+  readonly name: string;
+  readonly state: string;
+  readonly model: string;
+  readonly in_flight: number;
+  readonly waiting: number;
+}
+
+async function slotsShown(url: string): Promise<SlotShown[]> {
+  return (await (await fetch(`${url}/api/slots`)).json()) as SlotShown[];
+}
+
+/** What still runs in the server although nobody waits for an answer. */
+async function notCalm(url: string): Promise<string[]> {
+  const deadline = performance.now() + CALM_MS;
+  for (;;) {
+    const busy = (await slotsShown(url)).filter(({ in_flight, waiting }) => in_flight > 0 || waiting > 0);
+    if (busy.length === 0) return [];
+    if (performance.now() > deadline)
+      return busy.map(({ name, in_flight, waiting }) => `${name} stays at ${in_flight} in flight, ${waiting} waiting`);
+    await Bun.sleep(50);
+  }
+}
+
+/** A slot in back-off is waited for where that is short, and loaded by an operator where it is long. */
+async function notServed(url: string, slot: SlotName, nth: number): Promise<string | null> {
+  let last = "";
+  for (let tries = 0; tries < 3; tries += 1) {
+    const plan = slot === "embed" ? { path: "embeddings", input: "x" } : { path: "chat/completions", messages: [] };
+    const response = await fetch(`${url}/v1/${plan.path}`, {
+      method: "POST",
+      body: JSON.stringify({ model: slot, input: "calm", messages: [{ role: "user", content: `calm ${nth}` }] }),
+      keepalive: false,
+    });
+    const text = await response.text();
+    if (response.status === 200) {
+      const isOurs = SLOT_MODELS[slot].some((model) => text.includes(model)) || slot === "embed";
+      return isOurs ? null : `${slot} is served by another model: ${text.slice(0, 200)}`;
+    }
+    last = `${response.status} ${text.slice(0, 300)}`;
+    const retryAfterS = Number(response.headers.get("retry-after") ?? 0);
+    if (retryAfterS > 0 && retryAfterS <= 5) await Bun.sleep(retryAfterS * 1000);
+    else await (await fetch(`${url}/api/slots/${slot}/load`, { method: "POST" })).arrayBuffer();
+  }
+  return `${slot} does not serve again: ${last}`;
+}
+
+function slotNameOf(model: string): SlotName {
+  return (Object.keys(SLOT_MODELS) as SlotName[]).find((slot) => SLOT_MODELS[slot].includes(model)) ?? "chat";
+}

@@ -1,0 +1,133 @@
+// What an epoch's Lemonade and its children got, held against the laws: attempts of each prompt, whose child got it, loads
+// against their reasons, unloads of children that were well.
+import type { Call, Child, Lemond } from "../lemond/index.ts";
+import { readFileSync } from "node:fs";
+import { SLOT_MODELS, type SlotName } from "./plan.ts";
+
+/** Calls of the campaign's own carry it: they are another client's, not the server's. */
+export const OUTSIDE = "x-outside";
+
+export interface Attempts {
+  readonly count: number;
+  readonly models: ReadonlySet<string>;
+}
+
+export type Ledger = ReturnType<typeof createLedger>;
+
+const NO_ATTEMPTS: Attempts = { count: 0, models: new Set() };
+const SLOTS = Object.keys(SLOT_MODELS) as SlotName[];
+
+export function slotOf(model: string): SlotName {
+  const slot = SLOTS.find((slot) => SLOT_MODELS[slot].includes(model));
+  if (!slot) throw new Error(`no slot has ${model}`);
+  return slot;
+}
+
+/** `mayUnload`: an operator is at work on the slot, or the child's port refuses by a fault. */
+export function createLedger(lemond: Lemond, mayUnload: (child: Child) => boolean) {
+  const attempts = new Map<string, { count: number; models: Set<string> }>();
+  const requestsRead = new Map<Child, number>();
+  const exits = new Map<string, number>();
+  /** Reasons for a load that are not an exit: operators, other clients, a lemond that began anew. */
+  const reasons = new Map<string, number>();
+  const suspicions: { readonly call: Call; readonly child: Child }[] = [];
+  const followed = new Set<Child>();
+  let callsRead = 0;
+  let isOver = false;
+
+  const add = (to: Map<string, number>, model: string): void => void to.set(model, (to.get(model) ?? 0) + 1);
+
+  const followChildren = (): void => {
+    for (const child of lemond.children()) {
+      if (followed.has(child)) continue;
+      followed.add(child);
+      void child.exited.then(() => add(exits, child.model));
+    }
+  };
+
+  const readCalls = (): void => {
+    followChildren();
+    for (; callsRead < lemond.calls.length; callsRead += 1) {
+      const call = lemond.calls[callsRead];
+      if (call?.route !== "/v1/unload" || call.model === undefined || OUTSIDE in call.headers) continue;
+      const child = lemond.child(call.model);
+      if (child && runs(child.pid) && !mayUnload(child)) suspicions.push({ call, child });
+    }
+  };
+
+  const readRequests = (): void => {
+    followChildren();
+    for (const child of followed) {
+      const { requests } = child;
+      for (let at = requestsRead.get(child) ?? 0; at < requests.length; at += 1) {
+        const request = requests[at];
+        if (request?.method !== "POST") continue;
+        const known = attempts.get(request.bodySha256) ?? { count: 0, models: new Set<string>() };
+        known.count += 1;
+        known.models.add(child.model);
+        attempts.set(request.bodySha256, known);
+      }
+      requestsRead.set(child, requests.length);
+    }
+  };
+
+  const follow = async (): Promise<void> => {
+    while (!isOver) {
+      // Nothing within ten seconds is no failure here.
+      await Promise.race([lemond.received("/v1/unload"), lemond.received("/v1/load")]).catch(() => null);
+      readCalls();
+    }
+  };
+  void follow();
+
+  const faultsOfLoads = (): string[] =>
+    Object.values(SLOT_MODELS)
+      .flat()
+      .flatMap((model) => {
+        const loads = lemond.loads(model);
+        const failed = lemond.calls.filter(
+          ({ route, model: of, status }) => route === "/v1/load" && of === model && status !== 200,
+        ).length;
+        const allowed = 1 + (exits.get(model) ?? 0) + (reasons.get(model) ?? 0) + failed;
+        return loads > allowed ? [`${loads} loads of ${model} for ${allowed} reasons`] : [];
+      });
+
+  return {
+    attemptsOf: (sha256: string): Attempts => {
+      readRequests();
+      return attempts.get(sha256) ?? NO_ATTEMPTS;
+    },
+    exitsOf: (slot: SlotName): number => {
+      followChildren();
+      return SLOT_MODELS[slot].reduce((sum, model) => sum + (exits.get(model) ?? 0), 0);
+    },
+    allowLoad: (model: string): void => add(reasons, model),
+    failedLoadsOf: (slot: SlotName): number =>
+      lemond.calls.filter(
+        ({ route, model, status }) => route === "/v1/load" && status !== 200 && SLOT_MODELS[slot].includes(model ?? ""),
+      ).length,
+    /** Violations of the laws on loads and unloads; the epoch is over. */
+    close: (): string[] => {
+      isOver = true;
+      readCalls();
+      const unloadAlls = lemond.unloadAlls();
+      return [
+        ...(unloadAlls > 0 ? [`${unloadAlls} unloads of every model`] : []),
+        // What was not there any more when its turn came was evicted before: nothing healthy was lost.
+        ...suspicions
+          .filter(({ call }) => call.status === 200)
+          .map(({ child }) => `a healthy child of ${child.model} (pid ${child.pid}) was unloaded`),
+        ...faultsOfLoads(),
+      ];
+    },
+  };
+}
+
+/** False for a process that is gone or a zombie. */
+export function runs(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`).length > 0;
+  } catch {
+    return false; // No such process.
+  }
+}

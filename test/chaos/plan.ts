@@ -1,0 +1,72 @@
+// What a campaign does, made from its seed alone: epochs of one lemond each, requests and faults by index, never by time.
+// Starts nothing.
+import { planFault, type FaultPlan } from "./plan-faults.ts";
+import { createRandom, type Random } from "./random.ts";
+import { planRequest, type RequestPlan } from "./plan-requests.ts";
+
+export type SlotName = "chat" | "code" | "embed";
+
+/** Every model a slot may have: what it starts with, and what operators swap in. No model belongs to two slots. */
+export const SLOT_MODELS: Readonly<Record<SlotName, readonly [string, ...string[]]>> = {
+  chat: ["chat-a", "chat-b"],
+  code: ["code-a", "code-b"],
+  embed: ["emb-a"],
+};
+
+export interface EpochPlan {
+  readonly version: "10.6" | "11.7";
+  readonly maxModels: number;
+  readonly ports: "move" | "reuse";
+  readonly pids: "visible" | "hidden";
+  readonly warmMs: number;
+  /** Lemond evicts a model that is not used through itself for so long. */
+  readonly idleEvictMs: number | null;
+  readonly steps: readonly Step[];
+}
+
+/** The faults strike, then the request is sent. */
+export interface Step {
+  readonly index: number;
+  readonly faults: readonly FaultPlan[];
+  readonly request: RequestPlan;
+}
+
+export interface Plan {
+  readonly seed: number;
+  readonly epochs: readonly EpochPlan[];
+}
+
+export const EPOCH_REQUESTS = 200;
+const FAULT_SHARE = 0.14;
+
+export function planCampaign(seed: number, requests: number): Plan {
+  const random = createRandom(seed);
+  const epochs: EpochPlan[] = [];
+  for (let from = 0; from < requests; from += EPOCH_REQUESTS)
+    epochs.push(planEpoch(random, from, Math.min(requests, from + EPOCH_REQUESTS), epochs.length + seed));
+  return { seed, epochs };
+}
+
+function planEpoch(random: Random, from: number, to: number, nth: number): EpochPlan {
+  const maxModels = random.pick([1, 2, -1]);
+  const frame = {
+    // Both generations take turns; the rest is chance.
+    version: nth % 2 === 0 ? "10.6" : "11.7",
+    maxModels,
+    ports: random.pick(["move", "reuse"]),
+    pids: random.pick(["visible", "hidden"]),
+    warmMs: random.pick([0, 0, 150]),
+    idleEvictMs: random.chance(0.2) ? 1500 : null,
+  } as const;
+  const steps: Step[] = [];
+  let slot: SlotName = "chat";
+  for (let index = from; index < to; index += 1) {
+    // Where two slots cannot be loaded at once, each change of slot is a load: they come in bursts.
+    if (random.chance(maxModels === 1 ? 0.05 : 0.5)) slot = random.weighted({ chat: 4, code: 4, embed: 2 });
+    // The beginning of an epoch is quiet: what fails there fails without a fault.
+    const isQuiet = index - from < 10;
+    const faults = !isQuiet && random.chance(FAULT_SHARE) ? [planFault(random)] : [];
+    steps.push({ index, faults, request: planRequest(random, slot, isQuiet) });
+  }
+  return { ...frame, steps };
+}

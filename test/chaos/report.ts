@@ -1,0 +1,108 @@
+// Counts what a campaign saw and prints it: short, with the seed and index that reproduce each violation.
+import type { Lemond } from "../lemond/index.ts";
+import type { RequestPlan } from "./plan-requests.ts";
+import type { Descriptors } from "./target.ts";
+
+export interface Violation {
+  readonly seed: number;
+  readonly index: number;
+  readonly what: string;
+  readonly request: RequestPlan | null;
+}
+
+export interface Totals {
+  readonly requests: number;
+  /** By kind: `whole`, `interrupted`, `left`, `envelope CODE`, … */
+  readonly outcomes: Readonly<Record<string, number>>;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly operators: Readonly<Record<string, number>>;
+  /** Prompts by how many children got them. */
+  readonly attempts: Readonly<Record<string, number>>;
+  readonly loads: number;
+  readonly unloads: number;
+  readonly children: number;
+  readonly slowestMs: number;
+  readonly violations: readonly Violation[];
+}
+
+export type Tally = ReturnType<typeof createTally>;
+
+export function createTally(seed: () => number) {
+  const outcomes: Record<string, number> = {};
+  const faults: Record<string, number> = {};
+  const operators: Record<string, number> = {};
+  const attempts: Record<string, number> = {};
+  const violations: Violation[] = [];
+  let requests = 0;
+  let loads = 0;
+  let unloads = 0;
+  let children = 0;
+  let slowestMs = 0;
+  const count = (of: Record<string, number>, key: string): void => {
+    of[key] = (of[key] ?? 0) + 1;
+  };
+  return {
+    ended: (kind: string, tookMs: number): void => {
+      requests += 1;
+      slowestMs = Math.max(slowestMs, tookMs);
+      count(outcomes, kind);
+    },
+    struck: (kind: string): void => count(faults, kind),
+    operated: (action: string, status: number): void => count(operators, `${action} ${status}`),
+    attempted: (times: number): void => count(attempts, String(times)),
+    violation: (index: number, what: string, request: RequestPlan | null): void => {
+      violations.push({ seed: seed(), index, what, request });
+    },
+    epoch: (lemond: Lemond): void => {
+      loads += lemond.loads();
+      unloads += lemond.unloads();
+      children += lemond.children().length;
+    },
+    totals: (): Totals => ({
+      requests,
+      outcomes,
+      faults,
+      operators,
+      attempts,
+      loads,
+      unloads,
+      children,
+      slowestMs,
+      violations,
+    }),
+  };
+}
+
+export interface Footprint extends Descriptors {
+  readonly afterRequests: number;
+  readonly rssMb: number;
+}
+
+export function reportText(totals: Totals, footprints: readonly Footprint[], durationS: number): string {
+  const listed = (of: Readonly<Record<string, number>>): string =>
+    Object.entries(of)
+      .sort(([, a], [, b]) => b - a)
+      .map(([key, times]) => `${key} ${times}`)
+      .join(", ");
+  const { violations } = totals;
+  const lines = [
+    `requests    ${totals.requests} in ${durationS.toFixed(1)} s, slowest ${(totals.slowestMs / 1000).toFixed(1)} s`,
+    `outcomes    ${listed(totals.outcomes)}`,
+    `attempts    ${listed(totals.attempts)}`,
+    `faults      ${listed(totals.faults)}`,
+    `operators   ${listed(totals.operators)}`,
+    `lemond      ${totals.loads} loads, ${totals.unloads} unloads, ${totals.children} children`,
+    ...footprints.map(
+      ({ afterRequests, rssMb, files, clients, upstreams }) =>
+        `server      after ${afterRequests}: RSS ${rssMb.toFixed(1)} MB, ${files} files, sockets: ${clients} clients, ${upstreams} upstreams`,
+    ),
+    `violations  ${violations.length}`,
+    ...violations
+      .slice(0, 40)
+      .map(
+        ({ seed, index, what, request }) =>
+          `  seed ${seed}, request ${index}: ${what}${request ? ` ${JSON.stringify(request)}` : ""}`,
+      ),
+  ];
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,156 @@
+// The server under test as a process of its own: started, watched from outside through /proc, and stopped. What it logs of
+// its own faults is collected.
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { SLOT_MODELS } from "./plan.ts";
+
+export interface TargetOptions {
+  readonly lemondUrl: string;
+  /** An executable in place of `bun src/main.ts`. */
+  readonly binary: string | null;
+  readonly holdMs: number;
+  /** Takes each line that the server logs. */
+  readonly onLine: (line: string) => void;
+}
+
+export interface Target {
+  readonly url: string;
+  readonly pid: number;
+  /** Internal errors, illegal transitions, anything on stderr. */
+  readonly faults: readonly string[];
+  rssBytes(): number;
+  descriptors(): Descriptors;
+  /** SIGTERM; the exit code. */
+  stop(): Promise<number>;
+}
+
+/** What the process has open. */
+export interface Descriptors {
+  readonly files: number;
+  /** Sockets of clients. */
+  readonly clients: number;
+  /** Of those: the client has closed its end. */
+  readonly abandoned: number;
+  /** Sockets to lemond and its children. */
+  readonly upstreams: number;
+}
+
+const START_MS = 20_000;
+const FAULTS = new Set(["server.internal", "slot.transition_illegal"]);
+
+export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetOptions): Promise<Target> {
+  const file = join(process.env["TMPDIR"] ?? "/tmp", `chaos-${process.pid}-${crypto.randomUUID()}.toml`);
+  await Bun.write(file, configText(lemondUrl, holdMs));
+  const command = binary === null ? [process.execPath, join(import.meta.dir, "../../src/main.ts")] : [binary];
+  const server = Bun.spawn([...command, "--config", file], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  // However the campaign ends, its server ends with it.
+  const end = (): void => server.kill("SIGKILL");
+  process.on("exit", end);
+  const faults: string[] = [];
+  const started = Promise.withResolvers<string>();
+  const timer = setTimeout(() => started.reject(new Error("the server did not start")), START_MS);
+  void eachLine(server.stdout, (line) => {
+    onLine(line);
+    const entry: unknown = parsed(line);
+    if (typeof entry !== "object" || entry === null || !("event" in entry)) return void faults.push(`stdout: ${line}`);
+    if (entry.event === "server.started" && "url" in entry) started.resolve(String(entry.url));
+    if (typeof entry.event === "string" && FAULTS.has(entry.event)) faults.push(line);
+  });
+  void eachLine(server.stderr, (line) => void faults.push(`stderr: ${line}`));
+  void server.exited.then((code) => started.reject(new Error(`the server ended with ${code}: ${faults.join("\n")}`)));
+  const url = await started.promise.finally(() => clearTimeout(timer));
+  await Bun.file(file).delete();
+  const { pid } = server;
+  return {
+    url,
+    pid,
+    faults,
+    rssBytes: () => 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]),
+    descriptors: () => descriptorsOf(pid, Number(new URL(url).port)),
+    stop: async () => {
+      server.kill("SIGTERM");
+      const killer = setTimeout(() => server.kill("SIGKILL"), START_MS);
+      const code = await server.exited;
+      clearTimeout(killer);
+      process.off("exit", end);
+      return code;
+    },
+  };
+}
+
+function configText(lemondUrl: string, holdMs: number): string {
+  const slots = Object.entries(SLOT_MODELS).map(
+    ([name, [model]]) => `
+[slots.${name}]
+model = "${model}"
+default = ${name === "chat"}
+gate = "${name === "code" ? "hold" : "reject"}"
+hold_s = ${holdMs / 1000}
+idle_after_s = 0.5
+`,
+  );
+  return `[server]
+port = 0
+first_byte_timeout_s = 20
+drain_s = 0.5
+
+[lemonade]
+url = "${lemondUrl}"
+poll_s = 0.2
+touch_s = 0.4
+auto_slots = false
+${slots.join("")}`;
+}
+
+async function eachLine(stream: ReadableStream<Uint8Array>, take: (line: string) => void): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) take(line);
+  }
+  if (rest !== "") take(rest);
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null; // Not JSON: the caller says so.
+  }
+}
+
+function descriptorsOf(pid: number, port: number): Descriptors {
+  const sockets = new Set<string>();
+  let files = 0;
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    const inode = /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`))?.[1];
+    if (inode === undefined) files += 1;
+    else sockets.add(inode);
+  }
+  let clients = 0;
+  let abandoned = 0;
+  let upstreams = 0;
+  for (const line of readFileSync("/proc/net/tcp", "utf8").split("\n").slice(1)) {
+    const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/);
+    if (!sockets.has(inode) || state === LISTENING) continue;
+    if (Number.parseInt(local.split(":")[1] ?? "", 16) === port) {
+      clients += 1;
+      if (state === CLOSE_WAIT) abandoned += 1;
+    } else upstreams += 1;
+  }
+  return { files, clients, abandoned, upstreams };
+}
+
+/** As `/proc/net/tcp` numbers them. */
+const LISTENING = "0A";
+const CLOSE_WAIT = "08";
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return ""; // Closed meanwhile.
+  }
+}
