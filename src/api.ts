@@ -74,19 +74,20 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     handler: async (request, { name }) => {
       if (deps.isDraining()) throw new DispatchError("server.draining", "The server is stopping.");
       const slot = slotNamed(name);
-      await deps.operate(slot, action === "swap" ? { action, model: await swapModel(request, slot) } : { action });
+      const model = action === "swap" ? await readModel(request) : null;
+      if (model !== null) refuseOwned(model, slot);
+      // In the same tick as the look above: two swaps at once must not end with one model.
+      await deps.operate(slot, action === "swap" ? { action, model: model ?? slot.model } : { action });
       return Response.json(snapshot(slot));
     },
   });
 
-  const swapModel = async (request: Request, slot: Slot): Promise<string> => {
-    const model = await readModel(request);
+  const refuseOwned = (model: string, slot: Slot): void => {
     const owner = deps.slots.ownerOf(model);
     if (owner && owner !== slot)
       throw new DispatchError("request.invalid", `model: slot ${owner.name} has this model already.`, {
         path: "model",
       });
-    return model;
   };
 
   return [

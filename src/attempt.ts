@@ -10,6 +10,8 @@ export type LossCause =
   | "reset"
   | "truncated"
   | "no host"
+  | "local"
+  | "not loaded"
   | "pid gone"
   | "evicted"
   | "moved"
@@ -57,7 +59,7 @@ export interface AttemptOptions {
   readonly firstByteTimeoutMs: number;
   readonly client: AbortSignal;
   /** Asked before anything is sent, under the same switch: a cause not to dial at all, or null. */
-  readonly objection: (() => Promise<LossCause | null>) | null;
+  readonly objection: ((limit: AbortSignal) => Promise<LossCause | null>) | null;
   /** Called with the attempt's switch before anything is sent. */
   readonly onStart: (cut: (ended: Ended) => void) => void;
 }
@@ -69,15 +71,17 @@ export interface AttemptOptions {
  */
 export const OWN_CONNECTION = { keepalive: false, timeout: false, redirect: "manual", decompress: false } as const;
 
+/** No `Response` can be made of a higher one. */
+const HIGHEST_STATUS = 599;
+
 /** An event longer than this is not waited for. */
 const WHOLE_EVENT_BYTES = 1024 * 1024;
 
 /** Sends the request once. Never throws for what the network does. */
 export async function attempt(options: AttemptOptions): Promise<Outcome> {
-  const connection = createConnection();
-  options.onStart(connection.cut);
   if (options.client.aborted) return { kind: "client-gone" };
-  options.client.addEventListener("abort", () => connection.cut({ kind: "client-gone" }), { once: true });
+  const connection = createConnection(options.client);
+  options.onStart(connection.cut);
   const timer =
     options.firstByteTimeoutMs > 0
       ? setTimeout(() => connection.cut({ kind: "timeout" }), options.firstByteTimeoutMs)
@@ -92,7 +96,7 @@ export async function attempt(options: AttemptOptions): Promise<Outcome> {
 async function exchange(options: AttemptOptions, connection: Connection): Promise<Outcome> {
   const { url, method, headers, body } = options;
   if (options.objection) {
-    const objection = await connection.settle(options.objection(), "reset");
+    const objection = await connection.settle(options.objection(connection.signal), "reset");
     if (objection.kind !== "value") return objection;
     if (objection.value !== null) return { kind: "lost", error: "ConnectError", cause: objection.value };
   }
@@ -102,6 +106,10 @@ async function exchange(options: AttemptOptions, connection: Connection): Promis
   );
   if (response.kind !== "value") return response;
   const { status, headers: replyHeaders } = response.value;
+  if (status > HIGHEST_STATUS) {
+    connection.cut({ kind: "lost", error: "RemoteProtocolError", cause: "reset" });
+    return { kind: "lost", error: "RemoteProtocolError", cause: "reset" };
+  }
   const type = (replyHeaders.get("content-type") ?? "").toLowerCase();
   // In an encoded body there are no events to be seen, and none can be added to it.
   const isSse = type.startsWith("text/event-stream") && isPlain(replyHeaders);
@@ -131,18 +139,21 @@ interface Connection {
 }
 
 /** Aborting a fetch does not promise that a pending read settles soon (Bun 1.4.5), so a cut settles it itself. */
-function createConnection(): Connection {
+function createConnection(client: AbortSignal): Connection {
   const abort = new AbortController();
   let ended: Ended | null = null;
   let pending: ((settled: Ended) => void) | null = null;
+  const cut = (how: Ended): void => {
+    if (ended) return;
+    ended = how;
+    pending?.(how);
+    abort.abort();
+  };
+  // Not made inside the async function: a closure there would keep the request's body for as long as the stream runs.
+  client.addEventListener("abort", () => cut({ kind: "client-gone" }), { once: true });
   return {
     signal: abort.signal,
-    cut: (how) => {
-      if (ended) return;
-      ended = how;
-      pending?.(how);
-      abort.abort();
-    },
+    cut,
     settle: (promise, onReset) =>
       new Promise((resolve) => {
         pending = resolve;
@@ -221,6 +232,10 @@ function lost(error: unknown, onReset: "reset" | "truncated"): Lost {
     case "ConnectionClosed": // Bun before 1.4
     case "EPIPE":
       return { kind: "lost", error: "RemoteProtocolError", cause: "reset" };
+    case "EMFILE":
+    case "ENFILE":
+    case "EADDRNOTAVAIL": // Files or ports have run out here; the other end did nothing.
+      return { kind: "lost", error: "ConnectError", cause: "local" };
     default:
       return { kind: "lost", error: "ConnectError", cause: "no host" };
   }

@@ -1,5 +1,5 @@
 // One request on its way to an upstream, and what came of it. Types only.
-import type { Outcome } from "./attempt.ts";
+import type { LossCause, Outcome } from "./attempt.ts";
 import type { Label } from "./state.ts";
 
 /** One request for an upstream. `url` gives the target below its API base. */
@@ -13,11 +13,13 @@ export interface Call {
   readonly client: AbortSignal;
 }
 
-/** How a call ended, and the headers that its error carries. A streamed body calls `end` when it is over. */
+/** How a call ended, and the headers that its error carries. A streamed body calls `end` when it is over, with how it was cut. */
 export interface Sent {
   readonly outcome: Outcome;
   readonly label: Label | null;
   readonly target: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly end: (isInterrupted: boolean) => void;
+  /** What lemond said, where nothing could be dialled. */
+  readonly reason?: string | undefined;
+  readonly end: (interruption: LossCause | null) => void;
 }

@@ -27,10 +27,14 @@ export function isListedAs(child: Child, listed: LoadedModel): boolean {
   return child.url === listed.url && child.pid === listed.pid;
 }
 
+const IDENTITY_MS = 3000;
+
 /** What a fresh connection, or the process table, says of a child. */
 export async function signOf(child: Child, probe: Probe): Promise<"gone" | ChildSign> {
   if (child.process) return child.process.isAlive() ? probe.health(child.url) : "gone";
-  return child.checkpoint === null ? probe.health(child.url) : probe.identity(child.url, child.checkpoint, 3000);
+  return child.checkpoint === null
+    ? probe.health(child.url)
+    : probe.identity(child.url, child.checkpoint, AbortSignal.timeout(IDENTITY_MS));
 }
 
 function portOf(url: string): number {

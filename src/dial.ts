@@ -14,13 +14,13 @@ export interface DialDeps {
   readonly probe: Probe;
   readonly firstByteTimeoutMs: () => number;
   /** A stream of that child broke off after its first byte. */
-  readonly onInterrupted: (child: Child, requestId: string) => void;
+  readonly onInterrupted: (child: Child, cause: LossCause, requestId: string) => void;
 }
 
 export function createDial({ state, flights, lemonade, probe, firstByteTimeoutMs, onInterrupted }: DialDeps) {
   /** Why a child whose pid is not visible must not be dialled: the port may be another model's by now. */
-  const objectionTo = async (url: string, checkpoint: string): Promise<LossCause | null> => {
-    const sign = await probe.identity(url, checkpoint);
+  const objectionTo = async (url: string, checkpoint: string, limit: AbortSignal): Promise<LossCause | null> => {
+    const sign = await probe.identity(url, checkpoint, limit);
     switch (sign) {
       case "ok":
       case "silent":
@@ -49,7 +49,7 @@ export function createDial({ state, flights, lemonade, probe, firstByteTimeoutMs
       wantsStream: call.wantsStream,
       firstByteTimeoutMs: firstByteTimeoutMs(),
       client: call.client,
-      objection: process || checkpoint === null ? null : () => objectionTo(url, checkpoint),
+      objection: process || checkpoint === null ? null : (limit) => objectionTo(url, checkpoint, limit),
       onStart: (cut) => {
         flight.cut = cut;
       },
@@ -58,9 +58,9 @@ export function createDial({ state, flights, lemonade, probe, firstByteTimeoutMs
       flight.end();
       return { ...sent, outcome };
     }
-    const end = (isInterrupted: boolean): void => {
+    const end = (interruption: LossCause | null): void => {
       flight.end();
-      if (isInterrupted) onInterrupted(child, call.requestId);
+      if (interruption) onInterrupted(child, interruption, call.requestId);
     };
     return { ...sent, outcome, end };
   };

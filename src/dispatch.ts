@@ -128,8 +128,9 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       const { outcome } = sent;
       switch (outcome.kind) {
         case "reply": {
+          const response = reply(sent, outcome);
           tell(outcome.status, wantsStream);
-          return reply(sent, outcome);
+          return response;
         }
         case "client-gone":
           tell(CLIENT_GONE, wantsStream);
@@ -176,13 +177,13 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
             cause,
           });
         }
-        sent.end(isInterrupted);
+        sent.end(end.kind === "lost" ? end.cause : end.kind === "timeout" ? "truncated" : null);
       };
       const { first, source, isSse } = outcome;
       const interruption = (): Uint8Array =>
         new TextEncoder().encode(errorEvent(interruptedError(told.upstream), route.dialect));
       // A client that leaves before it has read anything may never cancel the body.
-      request.signal.addEventListener("abort", () => sent.end(false), { once: true });
+      request.signal.addEventListener("abort", () => sent.end(null), { once: true });
       return new Response(relay({ first, source, isSse, interruption, onEnd }), { status: outcome.status, headers });
     }
 
@@ -204,7 +205,9 @@ function unavailable(upstream: string, sent: Sent, outcome: Outcome, firstByteTi
       timeout_s,
     });
   }
-  const { error, cause } = outcome.kind === "lost" ? outcome : { error: "ConnectError", cause: outcome.kind };
+  const lost = outcome.kind === "lost" ? outcome : { error: "ConnectError", cause: outcome.kind };
+  const { error } = lost;
+  const cause = sent.reason === undefined ? lost.cause : `${lost.cause}: ${sent.reason}`;
   return new DispatchError(
     "dispatch.upstream_unavailable",
     `${upstream} could not be reached at ${target}: ${cause}.`,

@@ -6,24 +6,28 @@ export type Held<T> =
 
 export interface Waiting {
   readonly count: number;
-  /** Waits for `promise`, for `ms` at most, as long as the client stays. Throws `slot.overloaded` where too many wait. */
+  /** Waits for `promise`, for `ms` at most, as long as the client stays. Throws `slot.overloaded` where too many wait, `server.draining` on close. */
   hold<T>(promise: Promise<T>, ms: number, client: AbortSignal): Promise<Held<T>>;
+  /** Sends everyone away with `server.draining`. */
+  close(): void;
 }
 
 export function createWaiting(slot: string, limit: () => number): Waiting {
-  let count = 0;
+  const draining = new DispatchError("server.draining", "The server is stopping.");
+  const waiters = new Set<(error: DispatchError) => void>();
   return {
     get count() {
-      return count;
+      return waiters.size;
     },
     hold: async <T>(promise: Promise<T>, ms: number, client: AbortSignal): Promise<Held<T>> => {
       if (client.aborted) return { kind: "client-gone" };
+      const count = waiters.size;
       if (count >= limit()) {
         const message = `Slot ${slot} has ${count} requests waiting already.`;
         throw new DispatchError("slot.overloaded", message, { waiting: count, limit: limit() });
       }
-      count++;
-      const { promise: interrupted, resolve } = Promise.withResolvers<Held<T>>();
+      const { promise: interrupted, resolve, reject } = Promise.withResolvers<Held<T>>();
+      waiters.add(reject);
       const timer = setTimeout(() => resolve({ kind: "late" }), Math.max(0, ms));
       const leave = (): void => resolve({ kind: "client-gone" });
       client.addEventListener("abort", leave, { once: true });
@@ -32,8 +36,11 @@ export function createWaiting(slot: string, limit: () => number): Waiting {
       } finally {
         clearTimeout(timer);
         client.removeEventListener("abort", leave);
-        count--;
+        waiters.delete(reject);
       }
+    },
+    close: () => {
+      for (const reject of waiters) reject(draining);
     },
   };
 }

@@ -48,8 +48,12 @@ export interface Listing {
   readonly distrusted: readonly string[];
 }
 
-/** `refused`: nothing listens. `silent`: no usable answer, of which `cause` says why. */
-export type HealthAnswer = Listing | { readonly kind: "refused" } | { readonly kind: "silent"; readonly cause: string };
+/** `refused`: nothing listens. `denied`: our key is wrong. `silent`: no usable answer. `cause` says why. */
+export type HealthAnswer =
+  | Listing
+  | { readonly kind: "refused" }
+  | { readonly kind: "denied"; readonly cause: string }
+  | { readonly kind: "silent"; readonly cause: string };
 
 export type Done =
   { readonly ok: true } | { readonly ok: false; readonly status: number | null; readonly error: string };
@@ -111,7 +115,8 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
       try {
         const response = await get("/v1/health");
         const text = await response.text();
-        if (!response.ok) return { kind: "silent", cause: `health answered ${response.status}: ${errorText(text)}` };
+        const kind = response.status === 401 || response.status === 403 ? "denied" : "silent";
+        if (!response.ok) return { kind, cause: `health answered ${response.status}: ${errorText(text)}` };
         return parseHealth(text, askedAt, url);
       } catch (error) {
         const cause = causeOf(error);

@@ -47,7 +47,7 @@ async function bring(slot: Slot, deps: OperateDeps): Promise<void> {
   const result = await recover(asPatient(slot), state.child ?? state.buried, deps);
   if (result.outcome !== "failed") return;
   // A child that still serves while lemond is away is not in error.
-  if (result.loadFailed || !state.child) state.failLoad(result.cause);
+  if (result.loadFailed || !state.child) state.failLoad(result.cause, null);
   const details = { slot: slot.name, model: state.model, error: result.cause };
   throw new DispatchError(
     "slot.load_failed",

@@ -7,26 +7,27 @@ import type { ChildSign } from "./repair.ts";
 export interface Probe {
   /** GET /health of the child whose API base is `url`. */
   health(url: string): Promise<ChildSign>;
-  /** GET {url}/models, whose first id must be `checkpoint`; without `timeoutMs` it waits as long as a busy child takes. */
-  identity(url: string, checkpoint: string, timeoutMs?: number): Promise<ChildSign>;
+  /** GET {url}/models, whose first id must be `checkpoint`; a busy child may take long, so the caller says when it ends. */
+  identity(url: string, checkpoint: string, limit: AbortSignal): Promise<ChildSign>;
   /** GET /slots: any answer at all is a sign of life that an orphan does not give. */
   slots(url: string): Promise<ChildSign>;
 }
 
 const ANSWER_MS = 3000;
+const REFUSALS: readonly string[] = ["ECONNREFUSED", "ECONNRESET", "EPIPE"];
 const Models = v.object({ data: v.tupleWithRest([v.object({ id: v.string() })], v.unknown()) });
 
 export function createProbe(): Probe {
-  const ask = async (url: string, timeoutMs: number | null): Promise<Response | "refused" | "silent"> => {
+  const ask = async (url: string, limit: AbortSignal): Promise<Response | "refused" | "silent"> => {
     try {
-      const signal = timeoutMs === null ? null : AbortSignal.timeout(timeoutMs);
-      return await fetch(url, { headers: { connection: "close" }, ...OWN_CONNECTION, signal });
+      return await fetch(url, { headers: { connection: "close" }, ...OWN_CONNECTION, signal: limit });
     } catch (error) {
-      return causeOf(error) === "no answer in time" ? "silent" : "refused";
+      // Only what the other end did speaks against it: a lack of files or ports here is no evidence.
+      return REFUSALS.includes(causeOf(error)) ? "refused" : "silent";
     }
   };
   const status = async (url: string): Promise<ChildSign> => {
-    const answer = await ask(url, ANSWER_MS);
+    const answer = await ask(url, AbortSignal.timeout(ANSWER_MS));
     if (typeof answer === "string") return answer;
     await answer.body?.cancel();
     return answer.status === 503 ? "loading" : "ok";
@@ -34,10 +35,13 @@ export function createProbe(): Probe {
   return {
     health: (url) => status(`${new URL(url).origin}/health`),
     slots: (url) => status(`${new URL(url).origin}/slots`),
-    identity: async (url, checkpoint, timeoutMs) => {
-      const answer = await ask(`${url}/models`, timeoutMs ?? null);
+    identity: async (url, checkpoint, limit) => {
+      const answer = await ask(`${url}/models`, limit);
       if (typeof answer === "string") return answer;
-      if (answer.status === 503) return "loading";
+      if (answer.status === 503) {
+        await answer.body?.cancel();
+        return "loading";
+      }
       try {
         const parsed = v.safeParse(Models, await answer.json());
         // Backends other than llama-server may not answer this: only another name speaks against them.

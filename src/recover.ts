@@ -1,7 +1,7 @@
 // Carries out what repair.ts decides for one slot: asks lemond and the child, unloads, loads, reads the new port back.
 // One at a time per slot (slot.ts sees to that); loads of all slots take turns.
 import type { Child } from "./child.ts";
-import { isListedAs, signOf } from "./child.ts";
+import { isListedAs, openChild, signOf } from "./child.ts";
 import type { Clock } from "./clock.ts";
 import type { HealthAnswer, Lemonade, Listing, LoadedModel } from "./lemonade.ts";
 import type { Log } from "./log.ts";
@@ -27,6 +27,8 @@ export interface RecoverDeps {
 /** The slot that is recovered. */
 export interface Patient {
   readonly name: string;
+  /** Of the request that found it so, for the log. */
+  readonly requestId?: string | undefined;
   readonly state: State;
   /** Nobody waits for this load any more; it is given up as long as nothing has been sent. */
   isAbandoned(): boolean;
@@ -67,18 +69,21 @@ export async function recover(slot: Patient, suspect: Child | null, deps: Recove
   let listed: LoadedModel | undefined;
   let endTurn: (() => void) | null = null;
   let hasWaited = false;
+  let refusal = "lemond refuses connections";
   try {
     for (;;) {
       const step = nextStep(evidence);
       switch (step) {
         case "ask-lemond": {
           const answer = await lemonade.health();
+          if (answer.kind === "denied") refusal = `lemond denies access: ${answer.cause}`;
           listing = answer.kind === "listing" ? answer : null;
           listed = listing ? findListed(listing, slot.state.model) : undefined;
           evidence = {
             ...evidence,
             child: "unasked",
-            lemond: answer.kind === "listing" ? place(listed, suspect) : answer.kind,
+            lemond:
+              answer.kind === "listing" ? place(listed, suspect) : answer.kind === "silent" ? "silent" : "refused",
           };
           break;
         }
@@ -115,6 +120,7 @@ export async function recover(slot: Patient, suspect: Child | null, deps: Recove
           if (!hasWaited && listing && !hasRoom(slot.state, listing)) {
             slot.enterPhase("waiting");
             await deps.othersAreQuiet(slot.name, slot.state.type, Math.min(slot.state.config.holdMs, ROOM_MS));
+            turns.claim(slot.state.type);
             hasWaited = true;
             evidence = UNKNOWN;
             break;
@@ -122,6 +128,7 @@ export async function recover(slot: Patient, suspect: Child | null, deps: Recove
           if (suspect) {
             slot.state.bury(suspect);
             log.warn("slot.recover_evicted_dispatched", {
+              request_id: slot.requestId,
               slot: slot.name,
               model: slot.state.model,
               unload: step === "reload",
@@ -131,7 +138,7 @@ export async function recover(slot: Patient, suspect: Child | null, deps: Recove
           return await load(slot, suspect, deps);
         }
         case "give-up":
-          return failed("lemond refuses connections");
+          return failed(refusal);
         case "back-off":
         case "stop":
         case "gate":
@@ -147,11 +154,11 @@ export async function recover(slot: Patient, suspect: Child | null, deps: Recove
 
 /** Sends the load, reads back where the child is, waits until it answers, and lets the slot adopt it. The caller has the turn. */
 export async function load(slot: Patient, dead: Child | null, deps: RecoverDeps): Promise<Recovery> {
-  const { lemonade, probe, clock, log } = deps;
+  const { lemonade, clock, log } = deps;
   const deadline = clock.now() + deps.loadTimeoutMs;
   slot.state.enter("starting");
   slot.enterPhase("loading");
-  log.info("lemonade.provider.load", { slot: slot.name, model: slot.state.model });
+  log.info("lemonade.provider.load", { request_id: slot.requestId, slot: slot.name, model: slot.state.model });
   const done = await lemonade.load(slot.state.model, slot.state.options);
   if (done.ok) {
     slot.state.enter("warming");
@@ -162,29 +169,47 @@ export async function load(slot: Patient, dead: Child | null, deps: RecoverDeps)
   if (!done.ok) return failed(done.status === null ? done.error : `${done.status}: ${done.error}`, true);
   if (answer.kind !== "listing") return failed("lemond did not say where the model is", true);
   const listed = findListed(answer, slot.state.model);
-  if (!listed || (dead && isListedAs(dead, listed))) return failed("the model is not listed after the load", true);
+  if (!listed || (dead && listed.pid !== null && isListedAs(dead, listed)))
+    return failed("the model is not listed after the load", true);
 
-  let refusedSince: number | null = null;
-  for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, ASK_AGAIN_MS)) {
-    const sign = await probe.health(listed.url);
-    if (sign === "ok") break;
-    refusedSince = sign === "refused" ? (refusedSince ?? clock.now()) : null;
-    if (refusedSince !== null && clock.now() - refusedSince > REFUSED_WHILE_WARMING_MS)
-      return failed("the child refuses connections after the load", true);
-    if (clock.now() >= deadline) return failed("the child did not become ready in time", true);
-    await clock.sleep(pauseMs);
-  }
+  const fault = await warmUp(listed, deadline, deps);
+  if (fault !== null) return failed(fault, true);
   slot.state.adopt(listed, answer);
   return { outcome: "loaded" };
+}
+
+/** Waits until the new child says 200; the fault where it will not. */
+async function warmUp(listed: LoadedModel, deadline: number, { probe, clock }: RecoverDeps): Promise<string | null> {
+  const { process } = openChild(listed, 0);
+  let refusedSince: number | null = null;
+  try {
+    for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, ASK_AGAIN_MS)) {
+      const sign = await probe.health(listed.url);
+      if (sign === "ok") return null;
+      if (process?.isAlive() === false) return "the child died after the load";
+      refusedSince = sign === "refused" ? (refusedSince ?? clock.now()) : null;
+      if (refusedSince !== null && clock.now() - refusedSince > REFUSED_WHILE_WARMING_MS)
+        return "the child refuses connections after the load";
+      if (clock.now() >= deadline) return "the child did not become ready in time";
+      await clock.sleep(pauseMs);
+    }
+  } finally {
+    process?.close();
+  }
 }
 
 /** A failed unload (404 too) is said and passed over: the load that follows decides. */
 export async function unload(slot: Patient, deps: RecoverDeps): Promise<string | null> {
   slot.enterPhase("unloading");
-  deps.log.info("lemonade.provider.unload", { slot: slot.name, model: slot.state.model });
+  deps.log.info("lemonade.provider.unload", { request_id: slot.requestId, slot: slot.name, model: slot.state.model });
   const done = await deps.lemonade.unload(slot.state.model);
   if (done.ok) return null;
-  deps.log.warn("slot.recover_unload_failed", { slot: slot.name, status: done.status, error: done.error });
+  deps.log.warn("slot.recover_unload_failed", {
+    request_id: slot.requestId,
+    slot: slot.name,
+    status: done.status,
+    error: done.error,
+  });
   return done.status === 404 ? null : `${done.status ?? "no answer"}: ${done.error}`;
 }
 

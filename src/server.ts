@@ -98,6 +98,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   });
   const remoteOf = (remote: RemoteConfig): Remote => createRemote(remote, () => config.server.firstByteTimeoutMs);
   let remotes = new Map(config.upstreams.map((remote) => [remote.name, remoteOf(remote)]));
+  /** Replaced by a reload with requests still under way. */
+  let leavingRemotes: Remote[] = [];
   const loadedModel = (): string | null => watch.latest?.modelLoaded ?? null;
   const dispatch = createDispatch({
     config: () => config,
@@ -142,7 +144,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   log.info("server.started", { url, version });
 
   const inFlight = (): number =>
-    [...slots.all(), ...remotes.values()].reduce((sum, upstream) => sum + inFlightOf(upstream), 0);
+    [...slots.everyone(), ...remotes.values(), ...leavingRemotes].reduce(
+      (sum, upstream) => sum + inFlightOf(upstream),
+      0,
+    );
 
   return {
     url,
@@ -164,11 +169,16 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       };
       log.setLevel(config.server.logLevel);
       slots.configure(config);
+      const before = [...remotes.values()];
       remotes = new Map(
         config.upstreams.map((remote) => {
           const existing = remotes.get(remote.name);
           return [remote.name, existing && Bun.deepEquals(existing.config, remote) ? existing : remoteOf(remote)];
         }),
+      );
+      const kept = new Set(remotes.values());
+      leavingRemotes = [...leavingRemotes, ...before.filter((remote) => !kept.has(remote))].filter(
+        (remote) => remote.inFlight > 0,
       );
       void watch.refresh();
       return needRestart;
@@ -178,8 +188,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       log.info("server.draining", { in_flight: inFlight() });
       const deadline = clock.now() + config.server.drainMs;
       while (inFlight() > 0 && clock.now() < deadline) await clock.sleep(DRAIN_LOOK_MS);
-      for (const slot of slots.all()) slot.flights.cut(null, "stopping");
-      for (const remote of remotes.values()) remote.cut();
+      for (const slot of slots.everyone()) {
+        slot.waiting.close();
+        slot.flights.cut(null, "stopping");
+      }
+      for (const remote of [...remotes.values(), ...leavingRemotes]) remote.cut();
       watch.stop();
       events.close();
       // Replies on their way are written out; a client that does not read them does not hold up the end.

@@ -22,10 +22,16 @@ export interface RepairRecord {
   readonly requestId: string | null;
 }
 
+export interface RepairEnd {
+  readonly label: Label | "abandoned";
+  /** Why it failed. */
+  readonly reason: string | null;
+}
+
 export interface SharedRepair {
   readonly startedMs: number;
   /** Never rejects. */
-  readonly promise: Promise<Label | "abandoned">;
+  readonly promise: Promise<RepairEnd>;
 }
 
 export function createRepairs(
@@ -39,15 +45,18 @@ export function createRepairs(
   const counts = { recovered: 0, retargeted: 0, alive: 0, failed: 0 };
   let current: SharedRepair | null = null;
 
-  const run = async (cause: LossCause, isOnDemand: boolean, requestId: string | null): Promise<Label | "abandoned"> => {
+  const run = async (cause: LossCause, isOnDemand: boolean, requestId: string | null): Promise<RepairEnd> => {
     const suspect = state.child ?? state.buried;
     const startedMs = clock.now();
     const isAbandoned = (): boolean => isOnDemand && waiting.count === 0;
-    const result = await recover({ name: slot, state, isAbandoned, enterPhase }, suspect, deps).catch(
-      (error: unknown): Recovery => ({ outcome: "failed", cause: String(error), loadFailed: false }),
-    );
+    const patient = { name: slot, state, requestId: requestId ?? undefined, isAbandoned, enterPhase };
+    const result = await recover(patient, suspect, deps).catch((error: unknown): Recovery => ({
+      outcome: "failed",
+      cause: String(error),
+      loadFailed: false,
+    }));
     current = null;
-    if (result.outcome === "abandoned") return "abandoned";
+    if (result.outcome === "abandoned") return { label: "abandoned", reason: null };
     const durationMs = clock.now() - startedMs;
     const outcome = result.outcome === "loaded" && !isOnDemand ? "recovered" : result.outcome;
     if (outcome !== "loaded") counts[outcome]++;
@@ -66,10 +75,16 @@ export function createRepairs(
         took_ms: Math.round(durationMs),
       };
       log.info("dispatch.upstream_recovered", fields);
-    } else if (result.loadFailed) state.failLoad(result.cause);
-    else log.error("dispatch.recover_evicted_slot_failed", { slot, model: state.model, error: result.cause });
+    } else if (result.loadFailed) state.failLoad(result.cause, requestId);
+    else
+      log.error("dispatch.recover_evicted_slot_failed", {
+        request_id: requestId ?? undefined,
+        slot,
+        model: state.model,
+        error: result.cause,
+      });
     deps.onChange();
-    return outcome;
+    return { label: outcome, reason: result.outcome === "failed" ? result.cause : null };
   };
 
   return {

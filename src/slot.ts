@@ -43,9 +43,10 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
     ...deps,
     state,
     flights,
-    onInterrupted: (child, requestId) => {
-      if (!action && !repairs.current && state.child === child && !deps.isDraining())
-        repairs.start("truncated", false, requestId);
+    onInterrupted: (child, cause, requestId) => {
+      const isOurs = state.child === child || (state.child === null && state.buried === child);
+      if (isOurs && !action && !repairs.current && state.backOffMs <= 0 && !deps.isDraining())
+        repairs.start(cause, false, requestId);
     },
   });
   const slotName = initial.name;
@@ -67,12 +68,14 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
   };
 
   /** There is no child to send it to: the request's own loss, or that nothing could be dialled. */
-  const stopped = (loss: Loss | null, label: Label | null, retryAfterS?: number): Way => {
+  const stopped = (loss: Loss | null, label: Label, reason: string | null, retryAfterS?: number): Way => {
     const backOffS = Math.ceil(state.backOffMs / 1000);
     const wait = retryAfterS ?? (backOffS > 0 ? backOffS : undefined);
-    const outcome: Outcome = loss?.lost ?? { kind: "lost", error: "ConnectError", cause: "evicted" };
+    const cause = state.buried ? "evicted" : "not loaded";
+    const outcome: Outcome = loss?.lost ?? { kind: "lost", error: "ConnectError", cause };
     const headers: Record<string, string> = wait === undefined ? {} : { "retry-after": String(wait) };
-    return { stop: { outcome, label, target: lemonade.url, headers, end: () => {} } };
+    const told = loss ? undefined : (reason ?? undefined);
+    return { stop: { outcome, label, target: lemonade.url, headers, reason: told, end: () => {} } };
   };
 
   /**
@@ -87,6 +90,12 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
       if (loss && deps.isDraining()) throw new DispatchError("server.draining", "The server is stopping.");
       const { child, generation } = state;
       const isReady = child !== null && !action && !repairs.current;
+      // Another slot's load is about to take this child's room: what is dialled now would be cut.
+      const claim = isReady ? deps.turns.claimed(child.type) : null;
+      if (claim) {
+        const held = await waiting.hold(claim, deadlineMs - clock.now(), call.client);
+        if (held.kind === "value") continue;
+      }
       if (isReady && !loss && !call.client.aborted) return { go: label };
       const step = nextStep({
         clientGone: call.client.aborted,
@@ -118,12 +127,12 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
           if (held.kind === "late") {
             // "Loading" is only said while it is: a question to lemond, or a wait for a turn or for room, is no load.
             if (phase !== "checking" && phase !== "waiting") throw loadingError();
-            return stopped(loss, "failed", state.retryAfterS);
+            return stopped(loss, "failed", "lemond does not answer", state.retryAfterS);
           }
-          if (held.kind === "client-gone" || held.value === "abandoned") break;
-          label = held.value;
+          if (held.kind === "client-gone" || held.value.label === "abandoned") break;
+          label = held.value.label;
           // A child that nobody has called dead may still be dialled by those who only waited.
-          if (label === "failed" && (loss || !state.child)) return stopped(loss, label);
+          if (label === "failed" && (loss || !state.child)) return stopped(loss, label, held.value.reason);
           // That the child was alive before this connection was lost proves nothing: look again.
           const isStale = label === "alive" && loss !== null && startedMs < loss.atMs;
           if (loss && !isStale) return { go: label };
@@ -131,7 +140,7 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
         }
         case "back-off":
           metrics.repaired(slotName, "backed_off", null);
-          return stopped(loss, "backed_off");
+          return stopped(loss, "backed_off", state.lastError);
         default:
           repairs.start(loss?.lost.cause ?? "evicted", loss === null, call.requestId);
       }
@@ -171,6 +180,10 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
     name: slotName,
     get model() {
       return state.model;
+    },
+    /** The model that it will have when the operator's action under way has ended. */
+    get wanted() {
+      return action?.model ?? state.model;
     },
     get aliases() {
       return state.config.aliases;

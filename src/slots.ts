@@ -42,7 +42,7 @@ export function createSlots(deps: SlotsDeps) {
 
   const ownerOf = (model: string): Slot | undefined => {
     const plain = plainModel(model);
-    return configured.find((slot) => plainModel(slot.model) === plain);
+    return configured.find((slot) => plainModel(slot.model) === plain || plainModel(slot.wanted) === plain);
   };
 
   const ofModel = (model: string): Slot => {
@@ -56,16 +56,24 @@ export function createSlots(deps: SlotsDeps) {
   /** Configured slots first. */
   const all = (): Slot[] => [...configured, ...[...implicit.values()].filter((slot) => !ownerOf(slot.state.model))];
 
+  const everyone = (): Slot[] => [...configured, ...implicit.values(), ...leaving];
+
   return {
     all,
     ofModel,
     get: (name: string): Slot | undefined => byName.get(name) ?? all().find((slot) => slot.name === name),
     ownerOf,
+    /** All that may have requests under way: those hidden behind a configured slot and those taken out, too. */
+    everyone,
     /** Slots for a listing: what is loaded and has no slot yet gets one. */
     forListing: (listing: Listing | null): Slot[] => {
       if (config.lemonade.autoSlots) for (const { model } of listing?.loaded ?? []) ofModel(model);
-      leaving = leaving.filter((slot) => slot.flights.count > 0);
-      return [...all(), ...leaving];
+      leaving = leaving.filter((slot) => {
+        const isBusy = slot.flights.count > 0 || slot.waiting.count > 0 || slot.isBusy;
+        if (!isBusy) slot.state.close();
+        return isBusy;
+      });
+      return everyone();
     },
     /** What lemond could load; the last answer while it gives none, null before the first. */
     models: async (): Promise<readonly KnownModel[] | null> => {
@@ -90,7 +98,7 @@ export function createSlots(deps: SlotsDeps) {
       typeOfLabels(known?.find(({ id }) => plainModel(id) === plainModel(model))?.["labels"]),
     /** Resolves when no slot but `name` has an attempt under way on a child of that type, or after `ms`. */
     othersAreQuiet: async (name: string, type: string, ms: number): Promise<void> => {
-      const others = all().filter((slot) => slot.name !== name && (slot.state.child?.type ?? type) === type);
+      const others = everyone().filter((slot) => slot.name !== name && (slot.state.child?.type ?? type) === type);
       const { promise: late, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, ms);
       await Promise.race([Promise.all(others.map((slot) => slot.flights.quiet())), late]);
@@ -100,10 +108,18 @@ export function createSlots(deps: SlotsDeps) {
     configure: (next: Config): void => {
       config = next;
       const wanted = new Map(next.slots.map((slot) => [slot.name, slot]));
+      // A model that was swapped in gives way where the file now has it elsewhere.
+      const isElsewhere = (slot: Slot): boolean =>
+        next.slots.some(({ name, model }) => name !== slot.name && plainModel(model) === plainModel(slot.wanted));
       for (const [name, slot] of byName) {
-        if (wanted.get(name)?.model === slot.state.config.model) continue;
+        if (wanted.get(name)?.model === slot.state.config.model && !isElsewhere(slot)) continue;
         byName.delete(name);
         leaving.push(slot);
+      }
+      for (const { model } of next.slots) {
+        const hidden = implicit.get(plainModel(model));
+        if (hidden) leaving.push(hidden);
+        implicit.delete(plainModel(model));
       }
       // In the order of the file, which decides among defaults.
       const kept = new Map(byName);

@@ -37,6 +37,8 @@ export function createState(initial: SlotConfig, deps: StateDeps) {
   let since = new Date();
   let child: Child | null = null;
   let buried: Child | null = null;
+  /** The child last adopted, also after it was lost. */
+  let last: Child | null = null;
   let generation = 0;
   /** Listings asked for up to here do not overrule what is known. */
   let settledAt = 0;
@@ -139,7 +141,9 @@ export function createState(initial: SlotConfig, deps: StateDeps) {
         buried?.process?.close();
         buried = null;
         child = openChild(listed, settledAt);
-        generation++;
+        // The same child, taken back after it was thought dead, is no new generation.
+        if (!last || !isListedAs(last, listed)) generation++;
+        last = child;
       }
       if (state === "warming" && loadStartedMs !== null)
         loadTimesMs = [...loadTimesMs, clock.now() - loadStartedMs].slice(-LOAD_TIMES);
@@ -155,6 +159,11 @@ export function createState(initial: SlotConfig, deps: StateDeps) {
       buried = dead;
       if (child === dead) dropChild(EVICTED);
     },
+    /** The slot is gone: lets go of the processes it watched. */
+    close: (): void => {
+      child?.process?.close();
+      buried?.process?.close();
+    },
     /** The child was unloaded on request. */
     release: (): void => {
       child?.process?.close();
@@ -162,13 +171,19 @@ export function createState(initial: SlotConfig, deps: StateDeps) {
     },
     /** Ready becomes idle after `idle_after_s` without a request. */
     restIfQuiet: (quietMs: number): void => {
-      if (state === "ready" && quietMs >= config.idleAfterMs) enter("idle");
+      const readyMs = Date.now() - since.getTime();
+      if (state === "ready" && Math.min(quietMs, readyMs) >= config.idleAfterMs) enter("idle");
     },
-    failLoad: (cause: string): void => {
+    failLoad: (cause: string, requestId: string | null): void => {
       lastError = `load failed: ${cause}`;
       backOff = afterFailure(backOff, clock.now());
       enter("error");
-      log.error("dispatch.recover_evicted_slot_failed", { slot: config.name, model, error: cause });
+      log.error("dispatch.recover_evicted_slot_failed", {
+        request_id: requestId ?? undefined,
+        slot: config.name,
+        model,
+        error: cause,
+      });
     },
     /** Another model from now on; nothing is known of it yet. */
     become: (next: string): void => {

@@ -5,17 +5,24 @@ export interface Turns {
   take(): Promise<() => void>;
   /** The same at once, or null while somebody has the turn. */
   takeIfFree(): (() => void) | null;
+  /** Whoever has the turn is about to make lemond drop a model of that type: until the turn ends nobody dials one. */
+  claim(type: string): void;
+  /** Resolves when the claim on that type ends; null where there is none. */
+  claimed(type: string): Promise<void> | null;
 }
 
 export function createTurns(): Turns {
   const queue: (() => void)[] = [];
   let isTaken = false;
+  let claim: { readonly type: string; readonly ended: Promise<void>; readonly end: () => void } | null = null;
 
   const give = (): (() => void) => {
     let isOver = false;
     return () => {
       if (isOver) return;
       isOver = true;
+      claim?.end();
+      claim = null;
       const next = queue.shift();
       if (next) next();
       else isTaken = false;
@@ -29,6 +36,11 @@ export function createTurns(): Turns {
   };
 
   return {
+    claim: (type) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      claim = { type, ended: promise, end: resolve };
+    },
+    claimed: (type) => (claim?.type === type ? claim.ended : null),
     takeIfFree,
     take: () => {
       const free = takeIfFree();

@@ -65,7 +65,7 @@ export function createWatch(deps: WatchDeps) {
     const nowUp = answer.kind === "listing" || (answer.kind === "silent" && (await lemonade.isLive()));
     if (nowUp === isUp) return;
     if (!nowUp) {
-      const error = answer.kind === "silent" ? answer.cause : "connection refused";
+      const error = "cause" in answer ? answer.cause : "connection refused";
       log.warn("lemonade.unreachable", { url: lemonade.url, error });
     } else if (isUp === false) log.info("lemonade.back", { url: lemonade.url });
     isUp = nowUp;
@@ -80,7 +80,11 @@ export function createWatch(deps: WatchDeps) {
     if (slot.isBusy || listing.askedAt <= state.settledAt) return;
     const { child, buried } = state;
     if (child && (!listed || (isListedAs(child, listed) && child.process?.isAlive() === false))) state.bury(child);
-    else if (listed && !(child && isListedAs(child, listed)) && !(buried && isListedAs(buried, listed)))
+    else if (
+      listed &&
+      !(child && isListedAs(child, listed)) &&
+      !(buried && listed.pid !== null && isListedAs(buried, listed))
+    )
       state.adopt(listed, listing);
   };
 
@@ -122,29 +126,36 @@ export function createWatch(deps: WatchDeps) {
   };
 
   /** lemond counts only traffic that goes through itself as use: a load with the very options it shows renews it. */
-  const touch = async (slot: Slot, listing: Listing): Promise<void> => {
+  const touch = async (slot: Slot, listing: Listing): Promise<boolean> => {
     const { child, model } = slot.state;
     const listed = findListed(listing, model);
     const isDue = clock.now() - (touchedMs.get(slot) ?? -Infinity) >= deps.touchMs();
-    if (!isDue || !child || !listed?.options || !isListedAs(child, listed) || slot.isBusy) return;
-    if (child.process?.isAlive() === false) return; // The load would bring back what nobody asked for.
+    if (!isDue || !child || !listed?.options || !isListedAs(child, listed) || slot.isBusy) return false;
+    if (child.process?.isAlive() === false) return false; // The load would bring back what nobody asked for.
     const endTurn = turns.takeIfFree();
-    if (!endTurn) return;
+    if (!endTurn) return false;
     try {
-      if (!slot.flights.takeUse()) return;
+      if (!slot.flights.takeUse()) return false;
       touchedMs.set(slot, clock.now());
       const done = await lemonade.load(listed.model, listed.options, TOUCH_ANSWER_MS);
       log.debug("lemonade.touch", { slot: slot.name, model: listed.model, ok: done.ok });
+      return true;
     } finally {
       endTurn();
     }
   };
 
+  /** A fault of ours must not end the polling. */
+  const failed = (error: unknown): void =>
+    log.error("server.internal", { error: error instanceof Error ? `${error.name}: ${error.message}` : "unknown" });
+
   const poll = async (): Promise<void> => {
-    const answer = await refresh();
+    let answer = await refresh();
     for (const slot of deps.slots(null)) {
       slot.state.restIfQuiet(slot.flights.quietMs);
-      if (answer.kind === "listing" && deps.touchMs() > 0) await touch(slot, answer);
+      if (answer.kind !== "listing" || deps.touchMs() === 0) continue;
+      // A touch may take its time, and what lemond lists is only true for a moment.
+      if (await touch(slot, answer)) answer = await refresh();
     }
   };
 
@@ -163,7 +174,7 @@ export function createWatch(deps: WatchDeps) {
       void (async () => {
         while (!isStopped) {
           await clock.sleep(deps.pollMs());
-          if (!isStopped) await poll();
+          if (!isStopped) await poll().catch(failed);
         }
       })();
     },

@@ -101,8 +101,12 @@ describe("health", () => {
     expect(await told(body)).toEqual({ kind: "silent", cause: "health is not what lemond answers" });
   });
 
+  test.each([401, 403])("with status %d is a refusal of our key", async (status) => {
+    const cause = `health answered ${status}: Invalid API key`;
+    expect(await told('{"error":{"message":"Invalid API key"}}', status)).toEqual({ kind: "denied", cause });
+  });
+
   test.each([
-    [401, '{"error":{"message":"Invalid API key"}}', "health answered 401: Invalid API key"],
     [500, '{"error":"out of memory"}', "health answered 500: out of memory"],
     [503, "<html>", "health answered 503: no error text"],
     [302, "", "health answered 302: no error text"],
@@ -227,7 +231,7 @@ describe.each(["10.6", "11.7"] as const)("against lemond %s", (version) => {
     await using lemond = await startLemond({ version, apiKey: "lemon-key" });
     const client = clientOf(lemond.url, "wrong");
     const health = await client.health();
-    expect(health.kind === "silent" && health.cause).toMatch(/^health answered 401/);
+    expect(health.kind === "denied" && health.cause).toMatch(/^health answered 401/);
     expect(await client.models()).toBeNull();
     expect(await client.load("tiny-a", {})).toMatchObject({ ok: false, status: 401 });
     expect(await client.isLive()).toBe(true);

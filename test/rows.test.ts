@@ -77,7 +77,7 @@ describe("an operator's action is under way", () => {
 test("the slot's generation is newer than the one dialled: attempt 2 goes to the current target", async () => {
   await using stack = await startStack({ lemonade: unwatched });
   const old = stack.child();
-  const late = ended(stack.chat({ sim: { firstByteMs: 60_000 } }));
+  const late = ended(stack.chat({ sim: { firstByteMs: 1_000 } }));
   await old.receivedAny();
   // Another client moves the model while the old child keeps its socket, and a second request finds the new one.
   await stack.lemond.evict("tiny-a", { silentMs: 60_000 });

@@ -59,7 +59,11 @@ async function lookAtChildren({ slots, lemonade }: Config, health: HealthAnswer)
       process?.close();
       const sign = await probe.health(loaded.url);
       if (sign !== "ok" || isPidVisible || loaded.checkpoint === null) return { loaded, isPidVisible, sign };
-      return { loaded, isPidVisible, sign: await probe.identity(loaded.url, loaded.checkpoint, ANSWER_MS) };
+      return {
+        loaded,
+        isPidVisible,
+        sign: await probe.identity(loaded.url, loaded.checkpoint, AbortSignal.timeout(ANSWER_MS)),
+      };
     }),
   );
 }

@@ -82,12 +82,12 @@ function aboutLemond({ health, isLive, config }: Seen): Finding {
         `nothing listens at ${url}, where lemond should be`,
         "systemctl start lemond (before Lemonade 10.3: lemonade-server), or set lemonade.url",
       );
+    case "denied":
+      return serious(
+        `lemond at ${url} refuses ${apiKey === null ? "a caller without a key" : "our key"}`,
+        "put LEMONADE_API_KEY=… into /etc/hal0/dispatch.env and restart the service",
+      );
     case "silent":
-      if (/\b401\b/.test(health.cause))
-        return serious(
-          `lemond at ${url} refuses ${apiKey === null ? "a caller without a key" : "our key"}`,
-          "put LEMONADE_API_KEY=… into /etc/hal0/dispatch.env and restart the service",
-        );
       return isLive
         ? warning(
             `lemond at ${url} lives but does not answer /v1/health: ${health.cause}`,

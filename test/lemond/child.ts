@@ -118,7 +118,7 @@ function main(): void {
   process.on("disconnect", () => process.exit(0));
   process.on("SIGTERM", () => {
     // The second one ends it (recording 73).
-    if (isDraining || busy === 0) process.exit(0);
+    if (isDraining || (busy === 0 && noted.size === 0)) process.exit(0);
     isDraining = true;
     server?.close();
     server?.closeIdle();
