@@ -4,8 +4,8 @@ import { ended, type Ended } from "./ended.ts";
 import { promptsOf } from "./prompts.ts";
 import { startStack, type Stack } from "./stack.ts";
 
-/** Seven make the 15 s of the contract; three are in every run. */
-const DEATHS = Number(process.env["CROWD_DEATHS"] ?? 3);
+/** One every two seconds for 15 s. */
+const DEATHS = 7;
 const KILL_EVERY_MS = 2000;
 
 describe.each(["10.6", "11.7"] as const)("lemond %s", (version) => {

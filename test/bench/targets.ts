@@ -141,6 +141,7 @@ backend child
 `;
 
 const nginxConfig = (port: number, childPort: number, folder: string): string => `daemon off;
+user root;
 worker_processes 1;
 pid ${folder}/nginx.pid;
 error_log /dev/null;
