@@ -1,5 +1,6 @@
 // One attempt: one fetch to one target, until the first bytes of the reply can be given to the client. Ends as a value.
 // Never retries, never judges whether the target is worth another try.
+import { endOfEvents, joined, MOST_EVENT_BYTES } from "./sse.ts";
 
 /**
  * Why a connection counts as lost. `refused`, `reset` and `truncated` (inside the body) are what the socket said, `no host`
@@ -73,9 +74,6 @@ export const OWN_CONNECTION = { keepalive: false, timeout: false, redirect: "man
 
 /** No `Response` can be made of a higher one. */
 const HIGHEST_STATUS = 599;
-
-/** An event longer than this is not waited for. */
-const WHOLE_EVENT_BYTES = 1024 * 1024;
 
 /** Sends the request once. Never throws for what the network does. */
 export async function attempt(options: AttemptOptions): Promise<Outcome> {
@@ -188,37 +186,8 @@ export async function readFirst(source: Source, isSse: boolean): Promise<Uint8Ar
     if (read.kind !== "bytes") return read;
     const known = first.length;
     first = known === 0 ? read.bytes : joined([first, read.bytes]);
-    if (!isSse || endOfEvents(first, known) > 0 || first.length > WHOLE_EVENT_BYTES) return first;
+    if (!isSse || endOfEvents(first, known) > 0 || first.length > MOST_EVENT_BYTES) return first;
   }
-}
-
-/**
- * How many of the bytes are whole SSE events: up to and with the last blank line. Line ends are \n, \r\n or \r.
- * The first `known` bytes are known to hold no blank line.
- */
-export function endOfEvents(bytes: Uint8Array, known = 0): number {
-  for (let end = bytes.length; end > Math.max(1, known); end--) {
-    const last = bytes[end - 1];
-    const before = bytes[end - 2];
-    if (last === LF && (before === LF || (before === CR && bytes[end - 3] === LF))) return end;
-    if (last === CR && before === CR) return end;
-  }
-  return 0;
-}
-
-const LF = 10;
-const CR = 13;
-
-export function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const [only] = chunks;
-  if (chunks.length === 1 && only) return only;
-  const whole = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
 }
 
 function lost(error: unknown, onReset: "reset" | "truncated"): Lost {

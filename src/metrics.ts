@@ -32,8 +32,8 @@ const FIRST_BYTE_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 
 const RECOVERY_S = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 300, 600];
 
 export function createMetrics(version: string): Metrics {
-  const registers = [new Registry()];
-  const [registry = new Registry()] = registers;
+  const registry = new Registry();
+  const registers = [registry];
   const named = <L extends string>(name: string, help: string, labelNames: readonly L[]) => ({
     name: `hal0_dispatch_${name}`,
     help,

@@ -1,6 +1,7 @@
 // Gives the rest of a streamed reply to the client, whole SSE events only, and ends exactly once.
 // Never decodes, splits or joins by content; knows nothing of slots.
-import { endOfEvents, joined, type Ended, type Read, type Source } from "./attempt.ts";
+import type { Ended, Read, Source } from "./attempt.ts";
+import { endOfEvents, joined, MOST_EVENT_BYTES } from "./sse.ts";
 
 /** How a relay ended: the reply was complete, or the way in which the attempt ended. */
 export type RelayEnd = Ended | { readonly kind: "complete" };
@@ -15,8 +16,6 @@ export interface RelayOptions {
   readonly onEnd: (end: RelayEnd) => void;
 }
 
-/** A tail without its blank line waits for the rest up to this size, then it passes as it is. */
-const TAIL_BYTES = 1024 * 1024;
 const BLANK_LINE = new Uint8Array([10, 10]);
 
 /** The body for the client, pulled with backpressure (`highWaterMark: 0`): a client that stops reading stops the upstream. */
@@ -37,7 +36,7 @@ export function relay({ first, source, isSse, interruption, onEnd }: RelayOption
     if (!isSse) return bytes;
     const all = tail.length > 0 ? joined([tail, bytes]) : bytes;
     const whole = endOfEvents(all, tail.length);
-    if (all.length - whole > TAIL_BYTES) {
+    if (all.length - whole > MOST_EVENT_BYTES) {
       tail = new Uint8Array();
       passedHalfAnEvent = true;
       return all;

@@ -1,6 +1,7 @@
 // The relay on a scripted source: which bytes reach the client, in which steps, and how it ends. No sockets.
 import { describe, expect, test } from "bun:test";
-import { endOfEvents, readFirst, type Read } from "../src/attempt.ts";
+import { readFirst, type Read } from "../src/attempt.ts";
+import { endOfEvents } from "../src/sse.ts";
 import { INTERRUPTION, latin1, pieces, relayed, sourceOf, start, throughBoth } from "./relayed.ts";
 
 const MB = 1024 * 1024;
