@@ -3,7 +3,7 @@ import { createApi } from "./api.ts";
 import { createApp } from "./app.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, type RemoteConfig, slotDefaults } from "./config.ts";
-import { createDispatch } from "./dispatch.ts";
+import { createDispatch, type Dispatch } from "./dispatch.ts";
 import { createEvents } from "./events.ts";
 import { createLemonade } from "./lemonade.ts";
 import type { Log } from "./log.ts";
@@ -133,10 +133,24 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       }),
     operate: (slot, order) => operate(slot, order, { ...recoverDeps, drainMs: () => config.server.drainMs }),
   });
-  const app = createApp({ config: () => config, dispatch, routes: api, isDraining: () => isDraining, log });
-  // What is loaded is known before the first request; a lemond that does not answer holds up nobody.
-  await Promise.race([watch.start(), clock.sleep(FIRST_LOOK_MS)]);
+  // What is loaded is known before the first request is dispatched; a lemond that does not answer holds up nobody.
+  let firstLook: Promise<unknown> | null = null;
+  const afterFirstLook: Dispatch = async (...request) => {
+    if (firstLook) await firstLook;
+    return dispatch(...request);
+  };
+  const app = createApp({
+    config: () => config,
+    dispatch: afterFirstLook,
+    routes: api,
+    isDraining: () => isDraining,
+    log,
+  });
+  // First of all: where the port is taken, that is the one thing to say.
   app.listen({ hostname: config.server.host, port: config.server.port });
+  firstLook = Promise.race([watch.start(), clock.sleep(FIRST_LOOK_MS)]);
+  await firstLook;
+  firstLook = null;
   const { server } = app;
   if (!server) throw new Error("the server did not start");
   const { host } = config.server;

@@ -83,10 +83,11 @@ function expectFaults(stderr: string): void {
 }
 
 test("a second copy on the same port ends with one line that names it", async () => {
-  await using service = await startService({ loaded: [] });
+  await using service = await startService({ loaded: ["tiny-a"] });
   const { port } = new URL(service.url);
-  const { code, stderr } = await runBinary({ toml: `lemonade.url = "${service.lemond.url}"`, args: ["--port", port] });
-  expect(code).toBe(1);
+  const toml = `lemonade.url = "${service.lemond.url}"`;
+  const { code, stdout, stderr } = await runBinary({ toml, args: ["--port", port] });
+  expect([code, stdout]).toEqual([1, ""]);
   expect(stderr).toMatch(new RegExp(`^hal0-dispatch: [^\\n]*\\b${port}\\b[^\\n]*\\n$`));
   expect((await fetch(`${service.url}/live`)).status).toBe(200); // The first one is none the worse.
 });
