@@ -217,7 +217,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   };
 }
 
-const FIRST_LOOK_MS = 250;
+const FIRST_LOOK_MS = 2000;
 const DRAIN_LOOK_MS = 20;
 const LAST_BYTES_MS = 1000;
 
