@@ -1,7 +1,9 @@
 // Faults that a review and the fault campaign found, each with the scene in which it showed.
 import { expect, test } from "bun:test";
+import { systemClock } from "../src/clock.ts";
+import { slotDefaults } from "../src/config.ts";
+import { createState } from "../src/state.ts";
 import { ended } from "./ended.ts";
-import { promptsOf } from "./prompts.ts";
 import { startStack, stackConfig } from "./stack.ts";
 
 const unwatched = { pollMs: 60_000, touchMs: 0 };
@@ -121,14 +123,37 @@ test("a load that fails tells its reason to the client where nothing could be di
   expect(String(again.details["cause"])).toContain("out of memory");
 });
 
-test("a child that is taken back after it was thought gone is no new generation", async () => {
-  await using stack = await startStack({ lemond: { version: "10.6", pids: "hidden" }, lemonade: unwatched });
-  const latch = stack.lemond.holdLoads();
-  await stack.child().set({ resetBeforeReply: 1 });
-  expect(await ended(stack.chat())).toMatchObject({ status: 200, label: "alive" });
-  expect(await stack.slot()).toMatchObject({ generation: 1 });
-  latch.release();
-  expect([stack.lemond.loads(), stack.lemond.unloads(), await promptsOf(stack.child())]).toEqual([1, 0, [2]]);
+test("a child that is taken back after it was thought gone is no new generation", () => {
+  const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, setLevel: () => {} };
+  let ticks = 0;
+  const state = createState(
+    { ...slotDefaults, name: "primary", model: "tiny-a" },
+    {
+      clock: systemClock,
+      log: quiet,
+      tick: () => ++ticks,
+      typeOf: () => "llm",
+      inFlight: () => 0,
+      onChange: () => {},
+      isStrict: true,
+    },
+  );
+  const listed = {
+    model: "tiny-a",
+    url: "http://127.0.0.1:1/v1",
+    pid: 1,
+    checkpoint: null,
+    type: "llm",
+    options: null,
+  };
+  const listing = { askedAt: 0, loaded: [], maxModels: {}, modelLoaded: null, version: "", distrusted: [] };
+  state.adopt(listed, { kind: "listing", ...listing });
+  if (state.child) state.bury(state.child);
+  expect(state.child).toBeNull();
+  state.adopt(listed, { kind: "listing", ...listing });
+  expect(state.generation).toBe(1);
+  state.adopt({ ...listed, pid: 2 }, { kind: "listing", ...listing });
+  expect(state.generation).toBe(2);
 });
 
 test.each([false, true])(
