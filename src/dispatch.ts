@@ -8,7 +8,7 @@ import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { relay, type RelayEnd } from "./relay.ts";
 import type { Remote } from "./remote.ts";
-import { availableNames, resolve } from "./resolve.ts";
+import { availableNames, type Names, resolve } from "./resolve.ts";
 import type { ModelRoute } from "./routes.ts";
 import type { Call, Sent } from "./call.ts";
 import type { Slot } from "./slot.ts";
@@ -26,6 +26,8 @@ export interface DispatchDeps {
   readonly now: () => number;
 }
 
+type Upstream = Slot | Remote;
+
 export type Dispatch = (route: ModelRoute, request: Request, requestId: string) => Promise<Response>;
 
 /** nginx's number for a client that left; nobody is there to read it. */
@@ -36,35 +38,32 @@ const NAMES_SHOWN = 100;
 export function createDispatch(deps: DispatchDeps): Dispatch {
   const { log, metrics, now } = deps;
 
-  const find = async (model: string | null): Promise<{ slot: Slot } | { remote: Remote }> => {
-    const remotes = deps.remotes();
-    const named = () => {
-      const names = deps.slots.names(deps.config().upstreams, deps.loadedModel());
-      return { names, found: resolve(model, names) };
-    };
-    let { names, found } = named();
-    if (found.kind === "none" && deps.config().lemonade.autoSlots) {
+  const names = (): Names => deps.slots.names(deps.config().upstreams, deps.loadedModel());
+
+  /** Undefined where nothing that is known has that name. */
+  const known = (model: string | null): Upstream | undefined => {
+    const found = resolve(model, names());
+    switch (found.kind) {
+      case "slot":
+        return deps.slots.get(found.name);
+      case "implicit":
+        return deps.slots.ofModel(found.model);
+      case "remote":
+        return deps.remotes().get(found.name);
+      case "none":
+        return undefined;
+    }
+  };
+
+  /** Asks lemond for models that are new to it. Throws DispatchError `dispatch.no_route`. */
+  const find = async (model: string | null): Promise<Upstream> => {
+    if (deps.config().lemonade.autoSlots) {
       const models = await deps.slots.models();
       if (models === null) throw lemondUnknown(deps.lemondUrl);
-      ({ names, found } = named());
+      const found = known(model);
+      if (found) return found;
     }
-    switch (found.kind) {
-      case "slot": {
-        const slot = deps.slots.get(found.name);
-        if (slot) return { slot };
-        break;
-      }
-      case "implicit":
-        return { slot: deps.slots.ofModel(found.model) };
-      case "remote": {
-        const remote = remotes.get(found.name);
-        if (remote) return { remote };
-        break;
-      }
-      case "none":
-        break;
-    }
-    const available = availableNames(names);
+    const available = availableNames(names());
     const asked =
       model === null || model === ""
         ? "No model was named, and there is no default slot"
@@ -99,20 +98,19 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       const body = await readBody(request, deps.config().server.maxBodyBytes);
       const asked = readAsked(body);
       wantsStream = asked.wantsStream;
-      const upstream = await find(asked.model);
-      const isSlot = "slot" in upstream;
-      told.upstream = isSlot ? upstream.slot.name : upstream.remote.config.name;
+      const upstream = known(asked.model) ?? (await find(asked.model));
+      told.upstream = upstream.name;
       const { search } = new URL(request.url);
       const call: Call = {
         requestId,
         url: (base) => `${base}/${route.path}${search}`,
         method: request.method,
-        headers: requestHeaders(request.headers, isSlot ? null : upstream.remote.config.apiKey),
+        headers: requestHeaders(request.headers, "config" in upstream ? upstream.config.apiKey : null),
         body,
         wantsStream,
         client: request.signal,
       };
-      const sent = await (isSlot ? upstream.slot.send(call) : upstream.remote.send(call));
+      const sent = await upstream.send(call);
       told.target = sent.target;
       told.label = sent.label;
       return answer(sent);

@@ -31,6 +31,8 @@ export interface Gauges {
 const FIRST_BYTE_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 const RECOVERY_S = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 300, 600];
 
+const COUNTED_AT_ONCE = 100;
+
 export function createMetrics(version: string): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -67,9 +69,19 @@ export function createMetrics(version: string): Metrics {
   const build = new Gauge(named("build_info", "Always 1.", ["version", "bun"]));
   build.set({ version, bun: Bun.version }, 1);
 
+  /** What comes with every request is counted a hundred at a time: one by one it took a twentieth of this thread. */
+  let uncounted: (() => void)[] = [];
+  const count = (): void => {
+    for (const one of uncounted) one();
+    uncounted = [];
+  };
+  const later = (one: () => void): void => {
+    if (uncounted.push(one) >= COUNTED_AT_ONCE) count();
+  };
+
   return {
-    requestEnded: (upstream, route, status) => requests.inc({ upstream, route, status }),
-    firstByte: (upstream, seconds) => firstByte.observe({ upstream }, seconds),
+    requestEnded: (upstream, route, status) => later(() => requests.inc({ upstream, route, status })),
+    firstByte: (upstream, seconds) => later(() => firstByte.observe({ upstream }, seconds)),
     upstreamDead: (slot, error) => dead.inc({ slot, error }),
     repaired: (slot, outcome, seconds) => {
       repairs.inc({ slot, outcome });
@@ -77,6 +89,7 @@ export function createMetrics(version: string): Metrics {
     },
     streamInterrupted: (upstream) => interrupted.inc({ upstream }),
     scrape: async (now) => {
+      count();
       // Gauges are set anew, so that a slot or remote that is gone leaves no last value behind.
       for (const gauge of [inFlight, waiting, state]) gauge.reset();
       for (const slot of now.slots) {

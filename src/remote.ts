@@ -4,6 +4,7 @@ import type { RemoteConfig } from "./config.ts";
 import type { Call, Sent } from "./call.ts";
 
 export interface Remote {
+  readonly name: string;
   readonly config: RemoteConfig;
   readonly inFlight: number;
   /** Ends all requests under way: the server stops. */
@@ -14,6 +15,7 @@ export interface Remote {
 export function createRemote(config: RemoteConfig, firstByteTimeoutMs: () => number): Remote {
   const cuts = new Set<(ended: Ended) => void>();
   return {
+    name: config.name,
     config,
     get inFlight() {
       return cuts.size;

@@ -128,17 +128,15 @@ export async function startServer(options: ServerOptions): Promise<Server> {
           inFlight: flights.count,
           waiting: waiting.count,
         })),
-        remotes: [...remotes.values()].map(({ config, inFlight }) => ({ name: config.name, inFlight })),
+        remotes: [...remotes.values()].map(({ name, inFlight }) => ({ name, inFlight })),
         isLemonadeUp: watch.isUp === true,
       }),
     operate: (slot, order) => operate(slot, order, { ...recoverDeps, drainMs: () => config.server.drainMs }),
   });
   // What is loaded is known before the first request is dispatched; a lemond that does not answer holds up nobody.
   let firstLook: Promise<unknown> | null = null;
-  const afterFirstLook: Dispatch = async (...request) => {
-    if (firstLook) await firstLook;
-    return dispatch(...request);
-  };
+  const afterFirstLook: Dispatch = (...request) =>
+    firstLook ? firstLook.then(() => dispatch(...request)) : dispatch(...request);
   const app = createApp({
     config: () => config,
     dispatch: afterFirstLook,

@@ -31,6 +31,7 @@ interface Loss {
 }
 
 type Way = { readonly go: Label | null } | { readonly stop: Sent };
+const AT_ONCE: Way = { go: null };
 
 export type Slot = ReturnType<typeof createSlot>;
 
@@ -66,6 +67,10 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
     const details = { slot: slotName, state: state.name, retry_after_s, progress };
     return new DispatchError("slot.loading", message, details, { "retry-after": String(retry_after_s) });
   };
+
+  /** Nothing stands between a new request and the child. */
+  const isOpen = (): boolean =>
+    state.child !== null && !action && !repairs.current && !deps.turns.claimed(state.child.type);
 
   /** There is no child to send it to: the request's own loss, or that nothing could be dialled. */
   const stopped = (loss: Loss | null, label: Label, reason: string | null, retryAfterS?: number): Way => {
@@ -149,7 +154,7 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
 
   /** One request, from the gate to its reply or its last failure. Throws DispatchError of `slot.loading` or `slot.overloaded`. */
   const send = async (call: Call): Promise<Sent> => {
-    const way = await findWay(call, null);
+    const way = isOpen() ? AT_ONCE : await findWay(call, null);
     if ("stop" in way) return way.stop;
     const { generation } = state;
     const first = await dial(call);

@@ -29,6 +29,9 @@ export async function measureRecovery(): Promise<Recovery[]> {
         own.push(await lemondAlone(lemond, version === "10.6"));
         await answered(server.url, 1);
         await lemond.child("tiny-a")?.kill();
+        // 11.7 drops a dead child within milliseconds; a request that came before would need the unload as well.
+        for (let looks = 0; version === "11.7" && lemond.listed().length > 0 && looks < 1000; looks++)
+          await Bun.sleep(1);
         total.push(await answered(server.url, waiting));
       }
       const [totalMs, lemondMs] = [median(total), median(own)];

@@ -101,7 +101,7 @@ const listed106 = (model: ListedModel) => ({
   backend_url: model.url,
   checkpoint: model.checkpoint,
   device: "cpu",
-  last_use: model.lastUse,
+  last_use: Math.floor(model.lastUse),
   model_name: model.id,
   pid: model.pid,
   recipe: "llamacpp",
