@@ -1,6 +1,7 @@
 // Decides who may ask: keys where there are any, else only loopback names and this server's own pages. Pure but for hashing.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { DispatchError } from "./errors.ts";
+import { hostName, isLoopback } from "./loopback.ts";
 
 export interface Admission {
   readonly host: string;
@@ -55,18 +56,6 @@ export function corsHeaders(origin: string | null, corsOrigins: readonly string[
     "access-control-expose-headers": "x-request-id, x-hal0-upstream, x-hal0-repair, retry-after",
     vary: "origin",
   };
-}
-
-export function isLoopback(name: string): boolean {
-  return name === "localhost" || name.endsWith(".localhost") || name === "::1" || /^127(?:\.\d{1,3}){3}$/.test(name);
-}
-
-/** The name in a `Host` value, without its port and brackets, in lower case. */
-export function hostName(host: string): string {
-  const bracketed = /^\[([^\]]*)\]/.exec(host)?.[1];
-  // An IPv6 address without brackets (a bind address) has more than one colon and no port.
-  const plain = host.split(":").length > 2 ? host : host.replace(/:\d*$/, "");
-  return (bracketed ?? plain).toLowerCase();
 }
 
 function isOwn(origin: string, host: string): boolean {

@@ -1,6 +1,6 @@
 // lemond's control API: health, models, load, unload. Reports what lemond says as values; decides nothing.
 import * as v from "valibot";
-import { hostName, isLoopback } from "./admit.ts";
+import { hostName, isLoopback } from "./loopback.ts";
 import { OWN_CONNECTION } from "./attempt.ts";
 
 const Loaded = v.object({

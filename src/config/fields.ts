@@ -136,16 +136,6 @@ export const corsOrigins = list(
   ),
 );
 
-/** Whether only this machine can reach a socket that listens on `host`. */
-export function isLoopback(host: string): boolean {
-  const name = bare(host);
-  if (isIPv4(name)) return name.startsWith("127.");
-  if (!isIPv6(name) || !URL.canParse(`http://[${name}]`)) return name === "localhost" || name.endsWith(".localhost");
-  // As URL writes it, since there are many spellings of one address.
-  const plain = new URL(`http://[${name}]`).hostname;
-  return plain === "[::1]" || plain.startsWith("[::ffff:7f");
-}
-
 /** A value as a fault may show it: short, and one line. */
 function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);

@@ -3,6 +3,7 @@
 import { dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
 import type { Config, ConfigSources, RemoteConfig, SlotConfig } from "../config.ts";
+import { isLoopback } from "../loopback.ts";
 import type { Placed } from "./conflicts.ts";
 import * as field from "./fields.ts";
 import { readGiven } from "./given.ts";
@@ -94,7 +95,7 @@ export function readServer(value: unknown, { args, env, readFile, source, faults
 
   const host = givenHost?.value ?? file.host;
   const allowAnonymous = args.allowAnonymous === true || file.allow_anonymous;
-  if (apiKeys.length === 0 && !allowAnonymous && !field.isLoopback(host)) {
+  if (apiKeys.length === 0 && !allowAnonymous && !isLoopback(host)) {
     faults.push(
       `${givenHost?.where ?? "server.host"}: other machines can reach ${host}, and there is no API key: ` +
         "set server.api_keys or HAL0_DISPATCH_API_KEYS, or pass --allow-anonymous",

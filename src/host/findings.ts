@@ -1,6 +1,6 @@
 // Judges what doctor saw: what is well, what is a nuisance, what will go wrong, and what to do about it. Pure.
 import type { Config } from "../config.ts";
-import { isLoopback } from "../config/fields.ts";
+import { isLoopback } from "../loopback.ts";
 import type { HealthAnswer, Listing, LoadedModel } from "../lemonade.ts";
 import type { ChildSign } from "../repair.ts";
 import { plainModel } from "../resolve.ts";
