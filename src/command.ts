@@ -5,7 +5,7 @@ import { helpText, parseArgs } from "./args.ts";
 import { printCompletion } from "./host/completion.ts";
 import { describeConfig } from "./config/describe.ts";
 import { MOST_FETCHES } from "./fetches.ts";
-import { systemFiles } from "./config/files.ts";
+import { isOpenToAll, systemFiles } from "./config/files.ts";
 import { fail, readOrFail } from "./outcome.ts";
 
 export async function run(argv: readonly string[]): Promise<void> {
@@ -33,7 +33,13 @@ export async function run(argv: readonly string[]): Promise<void> {
     case "doctor": {
       const { runDoctor } = await import("./host/doctor.ts");
       const out = (text: string): void => void process.stdout.write(text);
-      process.exitCode = await runDoctor(args, { ...systemFiles, env: process.env, version: pkg.version, out });
+      process.exitCode = await runDoctor(args, {
+        ...systemFiles,
+        isOpenToAll,
+        env: process.env,
+        version: pkg.version,
+        out,
+      });
       break;
     }
     case "completion":

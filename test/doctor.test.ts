@@ -1,5 +1,9 @@
 // What doctor finds, against the simulated Lemonade and real ports.
 import { describe, expect, test } from "bun:test";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isOpenToAll } from "../src/config/files.ts";
 import { readEnvironment, runDoctor } from "../src/host/doctor.ts";
 import type { Finding } from "../src/host/findings.ts";
 import { runBinary } from "./binary.ts";
@@ -15,10 +19,14 @@ interface Asked {
   readonly env?: Readonly<Record<string, string>>;
   readonly lemonade?: string;
   readonly port?: number;
+  readonly isInstalled?: boolean;
+  /** The files that every user can read; all of them where nothing is said. */
+  readonly open?: readonly string[];
 }
 
 /** Runs doctor with files of its own and reads its JSON. */
-async function doctor({ toml = "", environment = null, env = {}, lemonade, port = 0 }: Asked) {
+async function doctor(asked: Asked) {
+  const { toml = "", environment = null, env = {}, lemonade, port = 0, isInstalled = false, open } = asked;
   let text = "";
   const missing = (): never => {
     throw Object.assign(new Error("ENOENT"), { code: "ENOENT" });
@@ -28,8 +36,18 @@ async function doctor({ toml = "", environment = null, env = {}, lemonade, port 
       ? toml
       : path === "/etc/hal0/dispatch.env" && environment !== null
         ? environment
-        : missing();
-  const io = { readFile, listFolder: missing, env, version: VERSION, out: (more: string) => void (text += more) };
+        : path === "/etc/systemd/system/hal0-dispatch.service" && isInstalled
+          ? "[Service]"
+          : missing();
+  const isOpenToAll = (path: string): boolean => open?.includes(path) ?? true;
+  const io = {
+    readFile,
+    listFolder: missing,
+    isOpenToAll,
+    env,
+    version: VERSION,
+    out: (more: string) => void (text += more),
+  };
   const code = await runDoctor({ flags: { port: String(port), lemonade }, isJson: true }, io);
   const found: Finding[] = JSON.parse(text);
   return { code, text, found, of: (pattern: RegExp) => found.filter(({ what }) => pattern.test(what)) };
@@ -49,6 +67,30 @@ test("where all is well, nothing is to be done and the exit code is 0", async ()
   expect(of(new RegExp(`process ${lemond.child("tiny-a")?.pid} can be watched`)).length).toBe(1);
   // A doctor does no harm.
   expect([lemond.loads(), lemond.unloads(), lemond.unloadAlls()]).toEqual([1, 0, 0]);
+});
+
+test("a file that only root can read is told of where the service is installed", async () => {
+  await using lemond = await startLemond();
+  const told = async (asked: Asked) =>
+    levels((await doctor({ lemonade: lemond.url, ...asked })).of(/dispatch\.toml cannot be read by every user/));
+  expect(await told({ isInstalled: true, open: [] })).toEqual(["warning"]);
+  expect(await told({ isInstalled: true, open: ["/etc/hal0/dispatch.toml"] })).toEqual([]);
+  expect(await told({ isInstalled: false, open: [] })).toEqual([]);
+});
+
+test("a file is open to all by its own mode and those of the folders above it", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hal0-open-"));
+  const file = join(folder, "slot.toml");
+  await writeFile(file, "");
+  const openAt = async (fileMode: number, folderMode: number): Promise<boolean> => {
+    await chmod(file, fileMode);
+    await chmod(folder, folderMode);
+    return isOpenToAll(file);
+  };
+  expect(await openAt(0o644, 0o755)).toBe(true);
+  expect(await openAt(0o640, 0o755)).toBe(false);
+  expect(await openAt(0o644, 0o750)).toBe(false);
+  await rm(folder, { recursive: true });
 });
 
 test("a lemond that is not there is serious, and the port is looked at all the same", async () => {

@@ -1,5 +1,6 @@
 // Reading the configuration's files: what is read is the caller's to say, here is how it can fail. Never writes.
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 
 /** The two calls that configuration needs from a file system; both throw as node:fs does. */
 export interface Files {
@@ -12,6 +13,13 @@ export const systemFiles: Files = {
   readFile: (path) => readFileSync(path, "utf8"),
   listFolder: (path) => readdirSync(path),
 };
+
+/** Whether every user can read the file, by its mode and those of the folders above it; access lists are not looked at. */
+export function isOpenToAll(path: string): boolean {
+  const isReachable = (folder: string): boolean =>
+    (statSync(folder).mode & 0o001) !== 0 && (folder === dirname(folder) || isReachable(dirname(folder)));
+  return (statSync(path).mode & 0o004) !== 0 && isReachable(dirname(path));
+}
 
 export type Read<T> =
   | { readonly ok: true; readonly value: T }

@@ -4,10 +4,11 @@ import { loadConfig } from "../config.ts";
 import { examine } from "./examine.ts";
 import { attemptRead, type Files } from "../config/files.ts";
 import { type Finding, findings } from "./findings.ts";
-import { ENVIRONMENT } from "./layout.ts";
+import { ENVIRONMENT, UNIT } from "./layout.ts";
 import type { Env } from "../config/secrets.ts";
 
 export interface DoctorIo extends Files {
+  isOpenToAll(path: string): boolean;
   readonly env: Env;
   readonly version: string;
   out(text: string): void;
@@ -29,7 +30,13 @@ async function examined(flags: Flags, io: DoctorIo): Promise<Finding[]> {
   if (!file.ok && !file.isMissing)
     notes.push({ level: "warning", what: `${ENVIRONMENT} ${file.reason}`, advice: "run doctor as root" });
 
-  const { readFile, listFolder } = io;
+  const { listFolder } = io;
+  const read: string[] = [];
+  const readFile = (path: string): string => {
+    const text = io.readFile(path);
+    read.push(path);
+    return text;
+  };
   const loaded = loadConfig({ readFile, listFolder, args: flags, env: { ...service, ...io.env } });
   if (!loaded.ok) {
     const advice = "mend it; hal0-dispatch --check tells whether it is right";
@@ -38,6 +45,14 @@ async function examined(flags: Flags, io: DoctorIo): Promise<Finding[]> {
   const from = loaded.source ?? "the defaults, since there is no file";
   notes.push({ level: "ok", what: `the configuration is right: ${from}`, advice: null });
   for (const what of loaded.notes) notes.push({ level: "warning", what, advice: "nothing, if that is meant" });
+  // Root reads everything; the service has a user without rights of its own.
+  const closed = attemptRead(() => io.readFile(UNIT)).ok ? read.filter((path) => !io.isOpenToAll(path)) : [];
+  for (const path of closed)
+    notes.push({
+      level: "warning",
+      what: `${path} cannot be read by every user, and the service's has no rights of its own`,
+      advice: "chmod o+r, and o+x its folders; if it holds keys: systemctl edit hal0-dispatch, SupplementaryGroups=",
+    });
   return [...notes, ...findings(await examine(loaded.config, io.version))];
 }
 
