@@ -88,7 +88,7 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       onLoad: (model, kind) => loadLog.push({ model, kind }),
     });
 
-  const ports = createPorts(options.ports ?? "move", options.firstPort);
+  const ports = createPorts(options.ports ?? "move");
   let fleet = newFleet(ports);
 
   const onExchange = async (exchange: Exchange): Promise<void> => {
@@ -180,6 +180,7 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       server.destroy("rst");
       fleet.abandon();
       await Promise.all(children.map((child) => child.stop(0)));
+      ports.close();
     },
   };
 }

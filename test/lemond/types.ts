@@ -29,7 +29,6 @@ export interface LemondOptions {
   /** `/v1/load` answers while the child still says 503. */
   readonly answerLoadEarly?: boolean;
   readonly ports?: "move" | "reuse";
-  readonly firstPort?: number;
   readonly port?: number;
   readonly pids?: "visible" | "hidden";
   readonly idleEvictMs?: number;
