@@ -9,7 +9,7 @@ export interface Child {
   readonly pid: number | null;
   readonly checkpoint: string | null;
   readonly type: string;
-  /** Null where the pid is not visible: then every attempt asks the port who it is. */
+  /** Null where the pid is not visible: then every attempt asks the port who it is, as where two models are listed at it. */
   readonly process: ProcessWatch | null;
   /** Listings asked for before this say nothing about it. */
   readonly knownSince: number;
@@ -29,12 +29,14 @@ export function isListedAs(child: Child, listed: LoadedModel): boolean {
 
 const IDENTITY_MS = 3000;
 
-/** What a fresh connection, or the process table, says of a child. */
-export async function signOf(child: Child, probe: Probe): Promise<"gone" | ChildSign> {
-  if (child.process) return child.process.isAlive() ? probe.health(child.url) : "gone";
-  return child.checkpoint === null
-    ? probe.health(child.url)
-    : probe.identity(child.url, child.checkpoint, AbortSignal.timeout(IDENTITY_MS));
+/** What the process table, or else a fresh connection, says of a child. */
+export async function signOf({ url, checkpoint, process }: Child, probe: Probe): Promise<"gone" | ChildSign> {
+  if (process?.isAlive() === false) return "gone";
+  const sign = process || checkpoint === null ? await probe.health(url) : "ok";
+  // Whoever sits at the port says 200; a process that lives may have lost it to another.
+  return sign === "ok" && checkpoint !== null
+    ? probe.identity(url, checkpoint, AbortSignal.timeout(IDENTITY_MS))
+    : sign;
 }
 
 function portOf(url: string): number {

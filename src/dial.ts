@@ -13,12 +13,15 @@ export interface DialDeps {
   readonly lemonade: Lemonade;
   readonly probe: Probe;
   readonly firstByteTimeoutMs: () => number;
+  /** Two models are listed at that URL: a process that lives may have lost its port to the other. */
+  readonly isShared: (url: string) => boolean;
   /** A stream of that child broke off after its first byte. */
   readonly onInterrupted: (child: Child, cause: LossCause, requestId: string) => void;
 }
 
-export function createDial({ state, flights, lemonade, probe, firstByteTimeoutMs, onInterrupted }: DialDeps) {
-  /** Why a child whose pid is not visible must not be dialled: the port may be another model's by now. */
+export function createDial(deps: DialDeps) {
+  const { state, flights, lemonade, probe, firstByteTimeoutMs, isShared, onInterrupted } = deps;
+  /** Why a child must not be dialled whose process does not vouch for its port: that may be another model's by now. */
   const objectionTo = async (url: string, checkpoint: string, limit: AbortSignal): Promise<LossCause | null> => {
     const sign = await probe.identity(url, checkpoint, limit);
     switch (sign) {
@@ -49,7 +52,8 @@ export function createDial({ state, flights, lemonade, probe, firstByteTimeoutMs
       wantsStream: call.wantsStream,
       firstByteTimeoutMs: firstByteTimeoutMs(),
       client: call.client,
-      objection: process || checkpoint === null ? null : (limit) => objectionTo(url, checkpoint, limit),
+      objection:
+        (process && !isShared(url)) || checkpoint === null ? null : (limit) => objectionTo(url, checkpoint, limit),
       onStart: (cut) => {
         flight.cut = cut;
       },

@@ -85,6 +85,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
         maxWaiting: () => config.server.maxWaiting,
         isDraining: () => isDraining,
         firstByteTimeoutMs: () => config.server.firstByteTimeoutMs,
+        isShared: (url) => watch.isShared(url),
         typeOf: (model) => slots.typeOf(model),
         onChange: () => events.entered(slot.name, slot.state.name),
         onRepair: (repair) => {

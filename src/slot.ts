@@ -16,6 +16,7 @@ export interface SlotDeps extends RepairsDeps, Omit<StateDeps, "tick" | "inFligh
   readonly maxWaiting: () => number;
   readonly isDraining: () => boolean;
   readonly firstByteTimeoutMs: () => number;
+  readonly isShared: (url: string) => boolean;
 }
 
 /** An operator's action under way: requests meet the gate. */

@@ -168,6 +168,8 @@ export function createWatch(deps: WatchDeps) {
     get latest() {
       return latest;
     },
+    /** Whether the last listing has two models at that URL. */
+    isShared: (url: string): boolean => (latest?.loaded.filter((listed) => listed.url === url).length ?? 0) > 1,
     /** Polls until stopped; the first poll is over when the promise resolves. */
     start: async (): Promise<void> => {
       await poll();

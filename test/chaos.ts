@@ -1,4 +1,5 @@
-// `bun run chaos [--seed N] [--requests N] [--seeds N] [--binary PATH] [--log PATH]`: the fault campaign. Exit code 1 on any violation.
+// `bun run chaos [--seed N] [--requests N] [--seeds N] [--jobs N] [--binary PATH] [--log PATH]`: the fault campaign.
+// Exit code 1 on any violation.
 import { parseArgs } from "node:util";
 import { runCampaign } from "./chaos/campaign.ts";
 import { reportText } from "./chaos/report.ts";
@@ -9,17 +10,34 @@ const { values } = parseArgs({
     /** Seeds in a row, from `seed` on; the requests are shared out among them. */
     seeds: { type: "string", default: "1" },
     requests: { type: "string", default: "2000" },
+    /** Campaigns side by side, each with its share of the seeds and a server of its own. */
+    jobs: { type: "string", default: "1" },
     binary: { type: "string" },
     /** Where the server's log goes. */
     log: { type: "string" },
   },
 });
 
-function whole(name: "seed" | "seeds" | "requests"): number {
+function whole(name: "seed" | "seeds" | "requests" | "jobs"): number {
   const number = Number(values[name]);
   if (Number.isSafeInteger(number) && number > 0) return number;
   process.stderr.write(`chaos: --${name} ${values[name]}: expected a whole number from 1\n`);
   process.exit(2);
+}
+
+const jobs = Math.min(whole("jobs"), whole("seeds"));
+if (jobs > 1) {
+  const seeds = Math.ceil(whole("seeds") / jobs);
+  const requests = Math.ceil(whole("requests") / jobs);
+  const lanes = Array.from({ length: jobs }, (_, nth) => {
+    const own = { seed: whole("seed") + nth * seeds, seeds, requests, binary: values.binary };
+    const log = values.log === undefined ? undefined : `${values.log}.${nth + 1}`;
+    const options = Object.entries({ ...own, log }).filter(([, value]) => value !== undefined);
+    const args = options.flatMap(([name, value]) => [`--${name}`, String(value)]);
+    return Bun.spawn([process.execPath, import.meta.path, ...args], { stdout: "inherit", stderr: "inherit" });
+  });
+  const codes = await Promise.all(lanes.map((lane) => lane.exited));
+  process.exit(Math.max(...codes));
 }
 
 const log = values.log === undefined ? null : Bun.file(values.log).writer();

@@ -4,6 +4,7 @@ import { systemClock } from "../src/clock.ts";
 import { slotDefaults } from "../src/config.ts";
 import { createState } from "../src/state.ts";
 import { ended } from "./ended.ts";
+import { promptsOf } from "./prompts.ts";
 import { startStack, stackConfig } from "./stack.ts";
 
 const unwatched = { pollMs: 60_000, touchMs: 0 };
@@ -155,6 +156,29 @@ test("a child that is taken back after it was thought gone is no new generation"
   state.adopt({ ...listed, pid: 2 }, { kind: "listing", ...listing });
   expect(state.generation).toBe(2);
 });
+
+test.each(["10.6", "11.7"] as const)(
+  "a child that lives and no longer listens gets no prompt through the model that took its port (lemond %s)",
+  async (version) => {
+    const lemond = { version, ports: "reuse", maxModels: -1 } as const;
+    await using stack = await startStack({ lemond, slots: both, loaded: ["tiny-a", "tiny-b"], lemonade: unwatched });
+    const deaf = stack.child("tiny-a");
+    await deaf.set({ refuse: true });
+    await stack.child("tiny-b").kill();
+    expect((await ended(stack.chat({ model: "second" }))).text).toContain("tiny-b token 1");
+    expect(stack.child("tiny-b").port).toBe(deaf.port);
+    expect(deaf.isAlive).toBe(true);
+
+    const replies = await Promise.all([false, true].map((stream) => ended(stack.chat({ model: "primary", stream }))));
+    for (const reply of replies) {
+      expect(reply).toMatchObject({ status: 200, label: "recovered", how: "whole" });
+      expect(reply.text).toContain("tiny-a token 1");
+    }
+    expect(await promptsOf(stack.child("tiny-b"))).toEqual([1]);
+    expect([stack.lemond.loads("tiny-a"), stack.lemond.loads("tiny-b")]).toEqual([2, 2]);
+    expect(stack.child("tiny-b").isAlive).toBe(true);
+  },
+);
 
 test.each([false, true])(
   "a status that no reply can have is a broken peer, and nothing is left behind (stream %p)",
