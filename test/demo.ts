@@ -1,17 +1,10 @@
 // `bun run demo`: a simulated Lemonade, the server in front of it, a chat, a killed child, the same chat again.
 // Stays up with the lines to try until Ctrl-C; `--once` ends by itself.
-import { existsSync } from "node:fs";
+import { startLemond } from "./lemond/index.ts";
 
 const isOnce = process.argv.includes("--once");
 const bun = process.execPath;
 const say = (text = ""): void => void process.stdout.write(`${text}\n`);
-
-if (!existsSync("node_modules/elysia")) {
-  say("Installing what is missing …");
-  const install = Bun.spawn([bun, "install", "--frozen-lockfile"], { stdout: "ignore", stderr: "inherit" });
-  if ((await install.exited) !== 0) process.exit(1);
-}
-const { startLemond } = await import("./lemond/index.ts");
 
 await using lemond = await startLemond({ version: "11.7", loadMs: 400, unloadMs: 200 });
 await lemond.load("tiny-a");
