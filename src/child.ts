@@ -29,14 +29,16 @@ export function isListedAs(child: Child, listed: LoadedModel): boolean {
 
 const IDENTITY_MS = 3000;
 
-/** What the process table, or else a fresh connection, says of a child. */
-export async function signOf({ url, checkpoint, process }: Child, probe: Probe): Promise<"gone" | ChildSign> {
+/**
+ * What a fresh connection, or the process table, says of a child. `isShared`: another model is listed at its URL, so that a
+ * process that lives may have lost its port.
+ */
+export async function signOf(child: Child, probe: Probe, isShared: boolean): Promise<"gone" | ChildSign> {
+  const { url, checkpoint, process } = child;
   if (process?.isAlive() === false) return "gone";
-  const sign = process || checkpoint === null ? await probe.health(url) : "ok";
-  // Whoever sits at the port says 200; a process that lives may have lost it to another.
-  return sign === "ok" && checkpoint !== null
-    ? probe.identity(url, checkpoint, AbortSignal.timeout(IDENTITY_MS))
-    : sign;
+  return checkpoint === null || (process && !isShared)
+    ? probe.health(url)
+    : probe.identity(url, checkpoint, AbortSignal.timeout(IDENTITY_MS));
 }
 
 function portOf(url: string): number {

@@ -48,6 +48,10 @@ export interface Listing {
   readonly distrusted: readonly string[];
 }
 
+/** Whether two models are listed at that URL. */
+export const isShared = ({ loaded }: Listing, url: string): boolean =>
+  loaded.filter((listed) => listed.url === url).length > 1;
+
 /** `refused`: nothing listens. `denied`: our key is wrong. `silent`: no usable answer. `cause` says why. */
 export type HealthAnswer =
   | Listing

@@ -3,7 +3,7 @@
 import type { Child } from "./child.ts";
 import { isListedAs, openChild, signOf } from "./child.ts";
 import type { Clock } from "./clock.ts";
-import type { HealthAnswer, Lemonade, Listing, LoadedModel } from "./lemonade.ts";
+import { type HealthAnswer, isShared, type Lemonade, type Listing, type LoadedModel } from "./lemonade.ts";
 import type { Log } from "./log.ts";
 import type { Probe } from "./probe.ts";
 import { nextStep, type Evidence } from "./repair.ts";
@@ -94,7 +94,10 @@ export async function recover(slot: Patient, suspect: Child | null, deps: Recove
           evidence = { ...evidence, lemond: "unasked" };
           break;
         case "ask-child":
-          evidence = { ...evidence, child: suspect ? await signOf(suspect, probe) : "gone" };
+          evidence = {
+            ...evidence,
+            child: suspect ? await signOf(suspect, probe, listing !== null && isShared(listing, suspect.url)) : "gone",
+          };
           break;
         case "await-child":
           if (clock.now() >= deadline) return failed("the child is still loading");

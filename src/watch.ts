@@ -2,7 +2,7 @@
 // gone by the evidence, and tells lemond which models are in use. Never loads a model that is not loaded.
 import { type Child, isListedAs, signOf } from "./child.ts";
 import type { Clock } from "./clock.ts";
-import type { HealthAnswer, Lemonade, Listing, LoadedModel } from "./lemonade.ts";
+import { type HealthAnswer, isShared, type Lemonade, type Listing, type LoadedModel } from "./lemonade.ts";
 import type { Log } from "./log.ts";
 import type { Probe } from "./probe.ts";
 import { findListed } from "./recover.ts";
@@ -33,6 +33,9 @@ export function createWatch(deps: WatchDeps) {
   let isUp: boolean | null = null;
   let latest: Listing | null = null;
   let isStopped = false;
+
+  /** By the last listing. */
+  const isSharedNow = (url: string): boolean => latest !== null && isShared(latest, url);
 
   /** Asks lemond, and shows a listing to every slot. */
   const refresh = async (): Promise<HealthAnswer> => {
@@ -101,7 +104,7 @@ export function createWatch(deps: WatchDeps) {
   };
 
   const cutIfPortIsNot = async (slot: Slot, child: Child): Promise<boolean> => {
-    const sign = await signOf(child, probe);
+    const sign = await signOf(child, probe, isSharedNow(child.url));
     const isGone = sign === "gone" || sign === "refused" || sign === "stranger";
     if (isGone) slot.flights.cut(child, "evicted");
     return isGone;
@@ -168,8 +171,7 @@ export function createWatch(deps: WatchDeps) {
     get latest() {
       return latest;
     },
-    /** Whether the last listing has two models at that URL. */
-    isShared: (url: string): boolean => (latest?.loaded.filter((listed) => listed.url === url).length ?? 0) > 1,
+    isShared: isSharedNow,
     /** Polls until stopped; the first poll is over when the promise resolves. */
     start: async (): Promise<void> => {
       await poll();

@@ -3,7 +3,9 @@ import { expect, test } from "bun:test";
 import { systemClock } from "../src/clock.ts";
 import { slotDefaults } from "../src/config.ts";
 import { createState } from "../src/state.ts";
+import { startBetween } from "./between.ts";
 import { ended } from "./ended.ts";
+import { startLemond } from "./lemond/index.ts";
 import { promptsOf } from "./prompts.ts";
 import { startStack, stackConfig } from "./stack.ts";
 
@@ -179,6 +181,19 @@ test.each(["10.6", "11.7"] as const)(
     expect(stack.child("tiny-b").isAlive).toBe(true);
   },
 );
+
+test("a child that has its port to itself may call its model by another name than lemond does", async () => {
+  await using lemond = await startLemond();
+  await lemond.load("tiny-a");
+  await using between = startBetween(lemond, async ({ path, pass }) => {
+    const answer = await pass();
+    return path === "/v1/health" ? new Response((await answer.text()).replaceAll("/models/", "repo:")) : answer;
+  });
+  await using stack = await startStack({ sharedLemond: between, loaded: [], lemonade: unwatched });
+  await stack.child().set({ closeBeforeReply: 1 });
+  expect(await ended(stack.chat())).toMatchObject({ status: 200, label: "alive", how: "whole" });
+  expect([lemond.count("/v1/load"), lemond.unloads()]).toEqual([1, 0]);
+});
 
 test.each([false, true])(
   "a status that no reply can have is a broken peer, and nothing is left behind (stream %p)",
