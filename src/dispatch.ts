@@ -55,7 +55,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     }
   };
 
-  /** Asks lemond for models that are new to it. Throws DispatchError `dispatch.no_route`. */
+  /** Asks lemond, where its models become slots, for one that is not known yet. Throws DispatchError `dispatch.no_route`. */
   const find = async (model: string | null): Promise<Upstream> => {
     if (deps.config().lemonade.autoSlots) {
       const models = await deps.slots.models();

@@ -50,7 +50,10 @@ export function requestHeaders(client: Headers, upstreamKey: string | null): Hea
   return headers;
 }
 
-/** The upstream's end-to-end headers for the client. Changes what it is given: a copy would cost each request 2 µs. */
+/**
+ * The upstream's end-to-end headers for the client. Changes what it is given, which Bun 1.4.5 allows for the headers of a
+ * fetch: a copy would cost each request 2 µs.
+ */
 export function responseHeaders(upstream: Headers): Headers {
   const named = upstream.get("connection");
   if (named && named !== "close") for (const name of namesIn(named)) upstream.delete(name);

@@ -72,8 +72,9 @@ export function createMetrics(version: string): Metrics {
   /** What comes with every request is counted a hundred at a time: one by one it took a twentieth of this thread. */
   let uncounted: (() => void)[] = [];
   const count = (): void => {
-    for (const one of uncounted) one();
+    const due = uncounted;
     uncounted = [];
+    for (const one of due) one();
   };
   const later = (one: () => void): void => {
     if (uncounted.push(one) >= COUNTED_AT_ONCE) count();

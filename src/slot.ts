@@ -69,9 +69,10 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
     return new DispatchError("slot.loading", message, details, { "retry-after": String(retry_after_s) });
   };
 
-  /** Nothing stands between a new request and the child. */
-  const isOpen = (): boolean =>
-    state.child !== null && !action && !repairs.current && !deps.turns.claimed(state.child.type);
+  /** There is a child, and nobody is at work on it. */
+  const isReady = (): boolean => state.child !== null && !action && !repairs.current;
+  /** Another slot's load is about to take the child's room: what is dialled now would be cut. */
+  const claimed = (): Promise<void> | null => (state.child ? deps.turns.claimed(state.child.type) : null);
 
   /** There is no child to send it to: the request's own loss, or that nothing could be dialled. */
   const stopped = (loss: Loss | null, label: Label, reason: string | null, retryAfterS?: number): Way => {
@@ -95,14 +96,12 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
       // What is cut off because the server stops is not repaired any more.
       if (loss && deps.isDraining()) throw new DispatchError("server.draining", "The server is stopping.");
       const { child, generation } = state;
-      const isReady = child !== null && !action && !repairs.current;
-      // Another slot's load is about to take this child's room: what is dialled now would be cut.
-      const claim = isReady ? deps.turns.claimed(child.type) : null;
+      const claim = isReady() ? claimed() : null;
       if (claim) {
         const held = await waiting.hold(claim, deadlineMs - clock.now(), call.client);
         if (held.kind === "value") continue;
       }
-      if (isReady && !loss && !call.client.aborted) return { go: label };
+      if (isReady() && !loss && !call.client.aborted) return { go: label };
       const step = nextStep({
         clientGone: call.client.aborted,
         operatorActing: action !== null,
@@ -155,7 +154,8 @@ export function createSlot(initial: SlotConfig, deps: SlotDeps) {
 
   /** One request, from the gate to its reply or its last failure. Throws DispatchError of `slot.loading` or `slot.overloaded`. */
   const send = async (call: Call): Promise<Sent> => {
-    const way = isOpen() ? AT_ONCE : await findWay(call, null);
+    const isOpen = isReady() && !claimed() && !call.client.aborted;
+    const way = isOpen ? AT_ONCE : await findWay(call, null);
     if ("stop" in way) return way.stop;
     const { generation } = state;
     const first = await dial(call);

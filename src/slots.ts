@@ -98,10 +98,15 @@ export function createSlots(deps: SlotsDeps) {
       typeOfLabels(known?.find(({ id }) => plainModel(id) === plainModel(model))?.["labels"]),
     /** Resolves when no slot but `name` has an attempt under way on a child of that type, or after `ms`. */
     othersAreQuiet: async (name: string, type: string, ms: number): Promise<void> => {
-      const others = everyone().filter((slot) => slot.name !== name && (slot.state.child?.type ?? type) === type);
-      const { promise: late, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, ms);
-      await Promise.race([Promise.all(others.map((slot) => slot.flights.quiet())), late]);
+      const isBusy = (slot: Slot): boolean =>
+        slot.name !== name && slot.flights.count > 0 && (slot.state.child?.type ?? type) === type;
+      const { promise: late, resolve } = Promise.withResolvers<"late">();
+      const timer = setTimeout(() => resolve("late"), ms);
+      // One that was quiet may have begun anew while another was waited for.
+      for (let busy = everyone().filter(isBusy); busy.length > 0; busy = everyone().filter(isBusy)) {
+        const quiet = Promise.all(busy.map((slot) => slot.flights.quiet()));
+        if ((await Promise.race([quiet, late])) === "late") break;
+      }
       clearTimeout(timer);
     },
     /** Takes a changed configuration: slots are added, changed and removed; loaded models and running requests stay. */

@@ -182,6 +182,39 @@ test.each(["10.6", "11.7"] as const)(
   },
 );
 
+test("while a load waits for its answer, no request is sent to the child whose room it takes", async () => {
+  await using stack = await startStack({ slots: both, loaded: ["tiny-a"], lemonade: unwatched });
+  const goes = stack.child("tiny-a");
+  const latch = stack.lemond.holdLoads();
+  const second = ended(stack.chat({ model: "second" }));
+  await stack.slotIs(({ state }) => state === "starting", "second");
+  const primary = ended(stack.chat({ model: "primary" }));
+  await stack.slotIs(({ waiting }) => waiting === 1, "primary");
+  expect(await promptsOf(goes)).toEqual([0]);
+  latch.release();
+  expect([(await second).status, (await primary).status]).toEqual([200, 200]);
+});
+
+test("a load waits for a stream that began while another one was waited for", async () => {
+  const slots = [...both, { name: "third", model: "tiny-slow" }];
+  await using stack = await startStack({
+    lemond: { maxModels: 2 },
+    slots,
+    loaded: ["tiny-a", "tiny-b"],
+    lemonade: unwatched,
+  });
+  const stream = (model: string, tokens: number) =>
+    ended(stack.chat({ model, stream: true, sim: { tokens, tokenMs: 20 } }));
+  const [long, short] = [stream("second", 40), stream("primary", 5)];
+  await stack.slotIs(({ in_flight }) => in_flight === 1, "second");
+  await stack.slotIs(({ in_flight }) => in_flight === 1, "primary");
+  const third = ended(stack.chat({ model: "third" }));
+  await stack.slotIs(({ waiting }) => waiting === 1, "third");
+  expect((await short).how).toBe("whole");
+  const again = stream("primary", 60);
+  expect([(await long).how, (await again).how, (await third).status]).toEqual(["whole", "whole", 200]);
+});
+
 test("a child that has its port to itself may call its model by another name than lemond does", async () => {
   await using lemond = await startLemond();
   await lemond.load("tiny-a");
