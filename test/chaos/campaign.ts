@@ -1,7 +1,7 @@
 // Runs a campaign: one server process, the epochs of each seed in front of it, and what the process holds at the end.
 import { runEpoch, startEpochLemond } from "./epoch.ts";
 import { planCampaign } from "./plan.ts";
-import { createTally, type Footprint, type Totals } from "./report.ts";
+import { createTally, type Footprint, judgedRss, type Totals } from "./report.ts";
 import { startTarget, type Target } from "./target.ts";
 
 export interface CampaignOptions {
@@ -36,15 +36,20 @@ export async function runCampaign({ seeds, requests, binary, onProgress, onLine 
   let done = 0;
   let last = 0;
   let told = 0;
-  for (seed of seeds) {
+  campaign: for (seed of seeds) {
     for (const plan of planCampaign(seed, requests).epochs) {
       const epochMs = performance.now();
       await using lemond = await startEpochLemond(plan, port);
       port = lemond.port;
       target ??= await startTarget({ lemondUrl: lemond.url, binary, holdMs: HOLD_MS, onLine });
-      await runEpoch({ plan, seed, url: target.url, lemond, holdMs: HOLD_MS, tally });
-      done += plan.steps.length;
       last = plan.steps.at(-1)?.index ?? 0;
+      try {
+        await runEpoch({ plan, seed, target, lemond, holdMs: HOLD_MS, tally });
+      } catch (error) {
+        if (target.isUp()) throw error;
+        break campaign; // What was seen until then is told, and how it ended.
+      }
+      done += plan.steps.length;
       const { violations } = tally.totals();
       const tookS = (performance.now() - epochMs) / 1000;
       const about = `${plan.version}, max ${plan.maxModels}, ports ${plan.ports}, pids ${plan.pids}`;
@@ -57,13 +62,16 @@ export async function runCampaign({ seeds, requests, binary, onProgress, onLine 
         );
       told = violations.length;
       onProgress(`seed ${seed} (${about}): ${done} requests, ${tookS.toFixed(1)} s, ${violations.length} violations`);
-      if (footprints.length === 0 || done % FOOTPRINT_EVERY === 0) footprints.push(footprintOf(target, done));
+      const isDue = Math.floor(done / FOOTPRINT_EVERY) > Math.floor((done - plan.steps.length) / FOOTPRINT_EVERY);
+      if (footprints.length === 0 || isDue) footprints.push(footprintOf(target, done));
     }
   }
   if (target) {
     const { faults } = target;
-    footprints.push(await footprintAtRest(target, done));
-    for (const fault of faultsAtEnd(footprints)) tally.violation(last, fault, null);
+    if (target.isUp()) {
+      footprints.push(await footprintAtRest(target, done));
+      for (const fault of faultsAtEnd(footprints)) tally.violation(last, fault, null);
+    } else tally.violation(last, "the server ended by itself", null);
     const code = await target.stop();
     if (code !== 0) tally.violation(last, `the server ended with exit code ${code}`, null);
     for (const fault of faults) tally.violation(last, fault, null);
@@ -94,8 +102,7 @@ function faultsAtEnd(footprints: readonly Footprint[]): string[] {
   if (last.abandoned > 0) faults.push(`${last.abandoned} sockets of clients that have left are open`);
   // Each slot keeps one file of its child's process open, and one of the child last found dead.
   if (last.files > first.files + 6) faults.push(`${last.files} files open, ${first.files} after the first epoch`);
-  const early = footprints.find(({ afterRequests }) => afterRequests >= 10_000);
-  const late = footprints.findLast(({ afterRequests }) => afterRequests >= 100_000);
+  const { early, late } = judgedRss(footprints);
   if (early && late && late.rssMb > early.rssMb + GROWTH_MB)
     faults.push(`RSS grew from ${early.rssMb.toFixed(1)} to ${late.rssMb.toFixed(1)} MB`);
   return faults;

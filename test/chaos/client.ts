@@ -20,7 +20,7 @@ export type Answer =
   | { readonly kind: "no-answer"; readonly error: string };
 
 /** Longer than both waits of a request (`hold_s` each) and its two attempts (`first_byte_timeout_s` each). */
-const HUNG_MS = 60_000;
+const HUNG_MS = 70_000;
 
 export async function ask(url: string, plan: RequestPlan, prompt: Prompt): Promise<Answer> {
   const abort = new AbortController();

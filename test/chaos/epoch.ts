@@ -8,17 +8,19 @@ import { createLedger } from "./ledger.ts";
 import { type EpochPlan, SLOT_MODELS, type SlotName, type Step } from "./plan.ts";
 import { promptOf, type Prompt } from "./prompts.ts";
 import type { Tally } from "./report.ts";
+import type { Target } from "./target.ts";
 import { createWeather } from "./weather.ts";
 
 export interface EpochOptions {
   readonly plan: EpochPlan;
   readonly seed: number;
-  readonly url: string;
+  readonly target: Target;
   readonly lemond: Lemond;
   readonly holdMs: number;
   readonly tally: Tally;
 }
 
+const MODELS = Object.values(SLOT_MODELS).flat();
 const LOAD_MS = 40;
 const IN_FLIGHT = 16;
 /** When nothing has ended for so long, everything waits for a fault: it is taken back. */
@@ -32,6 +34,8 @@ const SECOND_LOOK_MS = 800;
 /** A client that got an error thinks before another one comes: errors are quick, and would use up the campaign. */
 const ERROR_PAUSE_MS = 40;
 const CALM_MS = 15_000;
+/** What the server has done it has logged, and the line has been read. */
+const LOG_MS = 50;
 
 export function startEpochLemond(plan: EpochPlan, port: number): Promise<Lemond> {
   const { version, maxModels, ports, pids, warmMs, idleEvictMs } = plan;
@@ -53,10 +57,16 @@ export function startEpochLemond(plan: EpochPlan, port: number): Promise<Lemond>
 }
 
 export async function runEpoch(options: EpochOptions): Promise<void> {
-  const { plan, seed, url, lemond, holdMs, tally } = options;
+  const { plan, seed, target, lemond, holdMs, tally } = options;
+  const { url } = target;
+  const touchedBefore = new Map(MODELS.map((model) => [model, target.touches(model)]));
   const sick = new Map<Child, number>();
   const isSick = (child: Child): boolean => performance.now() - (sick.get(child) ?? -Infinity) < SICK_MS;
-  const ledger = createLedger(lemond, (child) => isSick(child) || weather.isActing(slotNameOf(child.model)));
+  const ledger = createLedger(
+    lemond,
+    (child) => isSick(child) || weather.isActing(slotNameOf(child.model)),
+    (model) => target.touches(model) - (touchedBefore.get(model) ?? 0),
+  );
   const weather = createWeather(ledger, holdMs);
   const sent: { readonly step: Step; readonly prompt: Prompt }[] = [];
   const underWay = new Set<Promise<void>>();
@@ -155,6 +165,7 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
       if (!SLOT_MODELS[step.request.slot].includes(model))
         tally.violation(step.index, `a prompt for ${step.request.slot} got to ${model}`, step.request);
   }
+  await Bun.sleep(LOG_MS);
   for (const fault of ledger.close()) tally.violation(last, fault, null);
   tally.epoch(lemond);
 }
@@ -212,7 +223,8 @@ async function notServed(url: string, slot: SlotName, nth: number): Promise<stri
     });
     const text = await response.text();
     if (response.status === 200) {
-      const isOurs = SLOT_MODELS[slot].some((model) => text.includes(model)) || slot === "embed";
+      // A reply of embeddings says the name that the client wrote.
+      const isOurs = slot === "embed" || SLOT_MODELS[slot].some((model) => text.includes(model));
       return isOurs ? null : `${slot} is served by another model: ${text.slice(0, 200)}`;
     }
     last = `${response.status} ${text.slice(0, 300)}`;

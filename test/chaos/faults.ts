@@ -54,7 +54,6 @@ export function createStriker({ lemond, ledger, weather, loadMs, sick, operate }
 
   const outside = async (route: "load" | "unload", model: string): Promise<void> => {
     const end = weather.begin("disturbance", null);
-    if (route === "load") ledger.allowLoad(model);
     await fetch(`${lemond.url}/v1/${route}`, {
       method: "POST",
       headers: { "content-type": "application/json", connection: "close", [OUTSIDE]: "1" },
@@ -146,6 +145,8 @@ export function createStriker({ lemond, ledger, weather, loadMs, sick, operate }
         isDown = true;
         // Whatever is loaded is lost to lemond, also where the processes live on.
         for (const model of Object.values(SLOT_MODELS).flat()) ledger.allowLoad(model);
+        // A load that was under way has failed.
+        for (const slot of SLOTS) weather.failsLoad(slot);
         // On 10.6 the children live on unlisted, or are wedged: what is on them is lost once, by the evidence.
         let upAgainMs = Infinity;
         for (const slot of SLOTS)

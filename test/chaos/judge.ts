@@ -56,6 +56,8 @@ export function judge(plan: RequestPlan, prompt: Prompt, received: Received, see
     }
     return verdict("envelope", faultOfEnvelope(code, status, headers, plan, seen), code);
   }
+  for (const [name, value] of Object.entries({ "x-request-id": /./, "x-hal0-upstream": new RegExp(`^${plan.slot}$`) }))
+    if (!value.test(headers.get(name) ?? "")) return verdict("whole", `${name}: ${headers.get(name)} on a 200`);
   const text = timeless(body);
   const wholes = seen.models.map((model) => prompt.expected(model));
   if (end === "complete" && wholes.includes(text)) return verdict("whole");

@@ -23,12 +23,15 @@ export function slotOf(model: string): SlotName {
   return slot;
 }
 
-/** `mayUnload`: an operator is at work on the slot, or the child's port refuses by a fault. */
-export function createLedger(lemond: Lemond, mayUnload: (child: Child) => boolean) {
+/**
+ * `mayUnload`: an operator is at work on the slot, or the child's port refuses by a fault. `touches`: how often the server says
+ * that it has touched the model in this epoch.
+ */
+export function createLedger(lemond: Lemond, mayUnload: (child: Child) => boolean, touches: (model: string) => number) {
   const attempts = new Map<string, { count: number; models: Set<string> }>();
   const requestsRead = new Map<Child, number>();
   const exits = new Map<string, number>();
-  /** Reasons for a load that are not an exit: operators, other clients, a lemond that began anew. */
+  /** Reasons for a load of ours that are not an exit: operators, a lemond that began anew. */
   const reasons = new Map<string, number>();
   const suspicions: { readonly call: Call; readonly child: Child }[] = [];
   const followed = new Set<Child>();
@@ -80,16 +83,23 @@ export function createLedger(lemond: Lemond, mayUnload: (child: Child) => boolea
   };
   void follow();
 
+  const ours = (route: string, model: string): Call[] =>
+    lemond.calls.filter((call) => call.route === route && call.model === model && !(OUTSIDE in call.headers));
+
+  /** Each load and unload that the server asked for has its death, its operator, or its failure. */
   const faultsOfLoads = (): string[] =>
     Object.values(SLOT_MODELS)
       .flat()
       .flatMap((model) => {
-        const loads = lemond.loads(model);
-        const failed = lemond.calls.filter(
-          ({ route, model: of, status }) => route === "/v1/load" && of === model && status !== 200,
-        ).length;
-        const allowed = 1 + (exits.get(model) ?? 0) + (reasons.get(model) ?? 0) + failed;
-        return loads > allowed ? [`${loads} loads of ${model} for ${allowed} reasons`] : [];
+        const calls = ours("/v1/load", model);
+        const loads = calls.length - touches(model);
+        const unloads = ours("/v1/unload", model).length;
+        const ended = (exits.get(model) ?? 0) + (reasons.get(model) ?? 0);
+        const mayLoad = 1 + ended + calls.filter(({ status }) => status !== 200).length;
+        return [
+          ...(loads > mayLoad ? [`${loads} loads of ${model} for ${mayLoad} reasons`] : []),
+          ...(unloads > ended ? [`${unloads} unloads of ${model} for ${ended} reasons`] : []),
+        ];
       });
 
   return {
@@ -104,14 +114,17 @@ export function createLedger(lemond: Lemond, mayUnload: (child: Child) => boolea
     allowLoad: (model: string): void => add(reasons, model),
     failedLoadsOf: (slot: SlotName): number =>
       lemond.calls.filter(
-        ({ route, model, status }) => route === "/v1/load" && status !== 200 && SLOT_MODELS[slot].includes(model ?? ""),
+        ({ route, model, status = 200 }) =>
+          route === "/v1/load" && status !== 200 && SLOT_MODELS[slot].includes(model ?? ""),
       ).length,
     /** Violations of the laws on loads and unloads; the epoch is over. */
     close: (): string[] => {
       isOver = true;
       readCalls();
       const unloadAlls = lemond.unloadAlls();
+      const replaced = lemond.replacements();
       return [
+        ...(replaced > 0 ? [`${replaced} loads with other options ended a child that was well`] : []),
         ...(unloadAlls > 0 ? [`${unloadAlls} unloads of every model`] : []),
         // What was not there any more when its turn came was evicted before: nothing healthy was lost.
         ...suspicions

@@ -78,6 +78,13 @@ export interface Footprint extends Descriptors {
   readonly rssMb: number;
 }
 
+/** RSS after 10,000 and after 100,000 requests; undefined where there were not as many. */
+export function judgedRss(footprints: readonly Footprint[]): { early?: Footprint; late?: Footprint } {
+  const early = footprints.find(({ afterRequests }) => afterRequests >= 10_000);
+  const late = footprints.findLast(({ afterRequests }) => afterRequests >= 100_000);
+  return { ...(early ? { early } : {}), ...(late ? { late } : {}) };
+}
+
 export function reportText(totals: Totals, footprints: readonly Footprint[], durationS: number): string {
   const listed = (of: Readonly<Record<string, number>>): string =>
     Object.entries(of)
@@ -96,6 +103,7 @@ export function reportText(totals: Totals, footprints: readonly Footprint[], dur
       ({ afterRequests, rssMb, files, clients, upstreams }) =>
         `server      after ${afterRequests}: RSS ${rssMb.toFixed(1)} MB, ${files} files, sockets: ${clients} clients, ${upstreams} upstreams`,
     ),
+    ...(judgedRss(footprints).late ? [] : ["server      growth of RSS not judged: that takes 100,000 requests"]),
     `violations  ${violations.length}`,
     ...violations
       .slice(0, 40)

@@ -18,6 +18,10 @@ export interface Target {
   readonly pid: number;
   /** Internal errors, illegal transitions, anything on stderr. */
   readonly faults: readonly string[];
+  /** How often it has told lemond that the model is in use. */
+  touches(model: string): number;
+  /** Its process runs. */
+  isUp(): boolean;
   rssBytes(): number;
   descriptors(): Descriptors;
   /** SIGTERM; the exit code. */
@@ -47,6 +51,7 @@ export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetO
   const end = (): void => server.kill("SIGKILL");
   process.on("exit", end);
   const faults: string[] = [];
+  const touches = new Map<string, number>();
   const started = Promise.withResolvers<string>();
   const timer = setTimeout(() => started.reject(new Error("the server did not start")), START_MS);
   void eachLine(server.stdout, (line) => {
@@ -54,6 +59,8 @@ export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetO
     const entry: unknown = parsed(line);
     if (typeof entry !== "object" || entry === null || !("event" in entry)) return void faults.push(`stdout: ${line}`);
     if (entry.event === "server.started" && "url" in entry) started.resolve(String(entry.url));
+    if (entry.event === "lemonade.touch" && "model" in entry && typeof entry.model === "string")
+      touches.set(entry.model, (touches.get(entry.model) ?? 0) + 1);
     if (typeof entry.event === "string" && FAULTS.has(entry.event)) faults.push(line);
   });
   void eachLine(server.stderr, (line) => void faults.push(`stderr: ${line}`));
@@ -65,6 +72,8 @@ export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetO
     url,
     pid,
     faults,
+    touches: (model) => touches.get(model) ?? 0,
+    isUp: () => server.exitCode === null && server.signalCode === null,
     rssBytes: () => 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]),
     descriptors: () => descriptorsOf(pid, Number(new URL(url).port)),
     stop: async () => {
@@ -91,6 +100,7 @@ idle_after_s = 0.5
   );
   return `[server]
 port = 0
+log_level = "debug"
 first_byte_timeout_s = 20
 drain_s = 0.5
 

@@ -10,6 +10,9 @@ export interface Mark {
   /** Of those, what the server has noticed for certain: it has served since. The last one may be dialled still. */
   readonly noticedExits: number;
   readonly losses: readonly Loss[];
+  /** Loads of the slot that had failed by then, and how many of those were made good: it has served since. */
+  readonly failures: number;
+  readonly forgiven: number;
 }
 
 /** Connections that a fault takes, until it has taken them all. */
@@ -18,8 +21,11 @@ interface Loss {
   readonly times: number;
   readonly isOver: () => boolean;
 }
+interface Begun {
+  readonly beganMs: number;
+}
 
-interface Spell {
+interface Spell extends Begun {
   readonly slot: SlotName | null;
   readonly kind: "operator" | "disturbance" | "loading";
   endMs: number;
@@ -31,25 +37,31 @@ export type Weather = ReturnType<typeof createWeather>;
 const AFTERMATH_MS = 1500;
 
 export function createWeather(ledger: Ledger, holdMs: number) {
-  const losses: Loss[] = [];
+  const losses: (Loss & Begun)[] = [];
   const spells: Spell[] = [];
-  const loadsFailed = new Set<SlotName>();
+  const diedYoung = new Map<SlotName, number>();
+  const forgiven = new Map<SlotName, number>();
   const noticed = new Map<SlotName, number>();
   const now = (): number => performance.now();
   const beganMs = now();
   // The children of the lemond before this one are gone: each slot may still dial its own once.
   for (const slot of Object.keys(SLOT_MODELS) as SlotName[])
-    losses.push({ slot, times: 1, isOver: () => now() > beganMs + AFTERMATH_MS });
+    losses.push({ slot, times: 1, beganMs, isOver: () => now() > beganMs + AFTERMATH_MS });
 
-  const covers = (kind: Spell["kind"], slot: SlotName, sinceMs: number): boolean =>
+  const covers = (kind: Spell["kind"], slot: SlotName, sinceMs: number, untilMs: number): boolean =>
     spells.some(
-      (spell) => spell.kind === kind && (spell.slot ?? slot) === slot && spell.endMs + AFTERMATH_MS > sinceMs,
+      (spell) =>
+        spell.kind === kind &&
+        (spell.slot ?? slot) === slot &&
+        spell.beganMs <= untilMs &&
+        spell.endMs + AFTERMATH_MS > sinceMs,
     );
+  const failuresOf = (slot: SlotName): number => ledger.failedLoadsOf(slot) + (diedYoung.get(slot) ?? 0);
 
   return {
     /** Begins a spell; the function returned ends it. `slot` null: all of them. */
     begin: (kind: Spell["kind"], slot: SlotName | null): (() => void) => {
-      const spell: Spell = { kind, slot, endMs: Infinity };
+      const spell: Spell = { kind, slot, beganMs: now(), endMs: Infinity };
       spells.push(spell);
       return () => {
         spell.endMs = Math.min(spell.endMs, now());
@@ -57,28 +69,34 @@ export function createWeather(ledger: Ledger, holdMs: number) {
     },
     isActing: (slot: SlotName): boolean =>
       spells.some((spell) => spell.kind === "operator" && spell.slot === slot && spell.endMs === Infinity),
-    takes: (loss: Loss): void => void losses.push(loss),
-    failsLoad: (slot: SlotName): void => void loadsFailed.add(slot),
+    takes: (loss: Loss): void => void losses.push({ ...loss, beganMs: now() }),
+    failsLoad: (slot: SlotName): void => void diedYoung.set(slot, (diedYoung.get(slot) ?? 0) + 1),
     /** The request of that mark was answered by a child that ran when it was sent, or later. */
-    served: (slot: SlotName, { exits }: Mark): void => void noticed.set(slot, Math.max(exits, noticed.get(slot) ?? 0)),
+    served: (slot: SlotName, { exits, failures }: Mark): void => {
+      noticed.set(slot, Math.max(exits, noticed.get(slot) ?? 0));
+      forgiven.set(slot, Math.max(failures, forgiven.get(slot) ?? 0));
+    },
     mark: (slot: SlotName): Mark => ({
       atMs: now(),
       exits: ledger.exitsOf(slot),
       noticedExits: noticed.get(slot) ?? 0,
       losses: losses.filter((loss) => loss.slot === slot && loss.isOver()),
+      failures: failuresOf(slot),
+      forgiven: forgiven.get(slot) ?? 0,
     }),
+    /** What may excuse an answer that came `tookMs` after the mark: what began later does not. */
     since: (mark: Mark, slot: SlotName, tookMs: number): Circumstances => ({
       models: SLOT_MODELS[slot],
       losses:
         ledger.exitsOf(slot) -
         mark.noticedExits +
         losses
-          .filter((loss) => loss.slot === slot && !mark.losses.includes(loss))
+          .filter((loss) => loss.slot === slot && loss.beganMs <= mark.atMs + tookMs && !mark.losses.includes(loss))
           .reduce((sum, { times }) => sum + times, 0),
-      wasDisturbed: covers("disturbance", slot, mark.atMs),
-      loadsFailed: loadsFailed.has(slot) || ledger.failedLoadsOf(slot) > 0,
-      operatorActed: covers("operator", slot, mark.atMs),
-      wasLoading: covers("loading", slot, mark.atMs),
+      wasDisturbed: covers("disturbance", slot, mark.atMs, mark.atMs + tookMs),
+      loadsFailed: failuresOf(slot) > mark.forgiven,
+      operatorActed: covers("operator", slot, mark.atMs, mark.atMs + tookMs),
+      wasLoading: covers("loading", slot, mark.atMs, mark.atMs + tookMs),
       tookMs,
       holdMs,
     }),

@@ -24,7 +24,8 @@ export interface FleetSettings {
   readonly failure: (model: string) => string | undefined;
   readonly shownPid: (child: ChildProcess) => number;
   readonly onChild: (child: ChildProcess) => void;
-  readonly onLoad: (model: string, kind: "touch" | "load") => void;
+  /** `replace`: a child that ran had other options. */
+  readonly onLoad: (model: string, kind: "touch" | "load" | "replace") => void;
 }
 
 export interface Entry {
@@ -156,7 +157,7 @@ export function createFleet(settings: FleetSettings): Fleet {
       settings.onLoad(spec.id, "touch");
       return { kind: "loaded", entry: running };
     }
-    settings.onLoad(spec.id, "load");
+    settings.onLoad(spec.id, running?.child.isAlive ? "replace" : "load");
     if (running !== undefined) await lock.take(() => stop(running));
     const failure = settings.failure(spec.id);
     await lock.take(() => evictOldestOf(spec.type));

@@ -51,7 +51,7 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
   const deathNoticeMs = options.deathNoticeMs ?? 5;
   const idleMs = options.idleMs ?? 5000;
   const calls = createLog<MutableCall>();
-  const loadLog: { readonly model: string; readonly kind: "touch" | "load" }[] = [];
+  const loadLog: { readonly model: string; readonly kind: "touch" | "load" | "replace" }[] = [];
   const children: ChildProcess[] = [];
   const failures = new Map<string, { times: number; message: string }>();
   const loadHold = createHold();
@@ -129,8 +129,8 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       keepalive: false,
       timeout: false,
     });
-  const countLoads = (kind: "touch" | "load", model?: string): number =>
-    loadLog.filter((load) => load.kind === kind && (model === undefined || load.model === model)).length;
+  const countLoads = (kinds: readonly string[], model?: string): number =>
+    loadLog.filter((load) => kinds.includes(load.kind) && (model === undefined || load.model === model)).length;
   const isUnload = (call: Call): boolean => call.method === "POST" && call.route === "/v1/unload";
 
   return {
@@ -140,8 +140,9 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
     calls: calls.items,
     count: (route, model) =>
       calls.items.filter((call) => call.route === route && (model === undefined || call.model === model)).length,
-    touches: (model) => countLoads("touch", model),
-    loads: (model) => countLoads("load", model),
+    touches: (model) => countLoads(["touch"], model),
+    loads: (model) => countLoads(["load", "replace"], model),
+    replacements: () => countLoads(["replace"]),
     unloads: (model) =>
       calls.items.filter((call) => isUnload(call) && call.model !== undefined && (model ?? call.model) === call.model)
         .length,

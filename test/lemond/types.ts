@@ -145,6 +145,8 @@ export interface Lemond extends AsyncDisposable {
   touches(model?: string): number;
   /** Loads that started a child or tried to. */
   loads(model?: string): number;
+  /** Of those: a child of the model ran, with other options. */
+  replacements(): number;
   /** Unloads asked for by name. */
   unloads(model?: string): number;
   /** Unloads of everything, by an empty or malformed body. */
