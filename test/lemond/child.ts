@@ -91,9 +91,17 @@ function main(): void {
     });
   };
 
+  const listenAgain = (): void => {
+    try {
+      listen();
+    } catch {
+      process.exit(1); // Another child has the port by now.
+    }
+  };
+
   const apply = (next: Faults): void => {
     if (next.refuse === true && faults.refuse !== true) server?.close();
-    if (next.refuse !== true && faults.refuse === true) listen();
+    if (next.refuse !== true && faults.refuse === true) listenAgain();
     if (faults.loading === true && next.loading !== true) warmAt = 0;
     faults = next;
     toClose = next.closeBeforeReply ?? 0;
