@@ -36,6 +36,10 @@ if (jobs > 1) {
     const args = options.flatMap(([name, value]) => [`--${name}`, String(value)]);
     return Bun.spawn([process.execPath, import.meta.path, ...args], { stdout: "inherit", stderr: "inherit" });
   });
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.on(signal, () => {
+      for (const lane of lanes) lane.kill(signal);
+    });
   const codes = await Promise.all(lanes.map((lane) => lane.exited));
   process.exit(Math.max(...codes));
 }

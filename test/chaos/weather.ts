@@ -21,6 +21,7 @@ interface Loss {
   readonly times: number;
   readonly isOver: () => boolean;
 }
+
 interface Begun {
   readonly beganMs: number;
 }
