@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 // The entry: raises the limit on fetches before anything else is loaded, then does what the command line asks for.
-import { FETCHES, MOST_FETCHES } from "./fetches.ts";
+import { FETCHES, MOST_FETCHES } from "./cli/fetches.ts";
 
 // Hung requests would stop all slots: without the limit in its environment this program is started again in its place.
 if (process.env[FETCHES] === undefined) {
@@ -9,5 +9,5 @@ if (process.env[FETCHES] === undefined) {
   process.execve?.(process.execPath, args, { ...process.env, [FETCHES]: MOST_FETCHES });
 }
 // Loaded only now: the program that is replaced above would have loaded it for nothing.
-const { run } = await import("./command.ts");
+const { run } = await import("./cli/command.ts");
 await run(process.argv.slice(2));

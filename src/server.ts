@@ -1,23 +1,23 @@
 // Wires one server: lemond's client, slots, watch, dispatch and routes on one port. Reads no argv and no environment.
-import { createApi } from "./api.ts";
-import { createApp } from "./app.ts";
-import { systemClock } from "./clock.ts";
-import { type Config, type RemoteConfig, slotDefaults } from "./config.ts";
-import { createDispatch, type Dispatch } from "./dispatch.ts";
-import { createEvents } from "./events.ts";
-import { createLemonade } from "./lemonade.ts";
-import type { Log } from "./log.ts";
-import type { Metrics } from "./metrics.ts";
-import { operate } from "./operate.ts";
-import { createProbe } from "./probe.ts";
-import { createRemote, type Remote } from "./remote.ts";
-import { rememberRepairs } from "./repairs.ts";
-import type { RepairRecord } from "./shared-repair.ts";
-import { createSlot, type Slot } from "./slot.ts";
-import { createSlots } from "./slots.ts";
-import { snapshot } from "./snapshot.ts";
-import { createTurns } from "./turns.ts";
-import { createWatch } from "./watch.ts";
+import { createApi } from "./http/api.ts";
+import { createApp } from "./http/app.ts";
+import { systemClock } from "./observe/clock.ts";
+import { type Config, type RemoteConfig, slotDefaults } from "./config/config.ts";
+import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
+import { createEvents } from "./http/feed.ts";
+import { createLemonade } from "./lemonade/lemonade.ts";
+import type { Log } from "./observe/log.ts";
+import type { Metrics } from "./observe/metrics.ts";
+import { operate } from "./slots/operate.ts";
+import { createProbe } from "./lemonade/probe.ts";
+import { createRemote, type Remote } from "./dispatch/remote.ts";
+import { rememberRepairs } from "./observe/repairs.ts";
+import type { RepairRecord } from "./slots/shared-repair.ts";
+import { createSlot, type Slot } from "./slots/slot.ts";
+import { createSlots } from "./slots/slots.ts";
+import { snapshot } from "./slots/snapshot.ts";
+import { createTurns } from "./slots/turns.ts";
+import { createWatch } from "./lemonade/watch.ts";
 
 export interface ServerOptions {
   readonly config: Config;

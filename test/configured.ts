@@ -1,6 +1,6 @@
 // Configurations from text: files are a record, and what becomes of them is the configuration or its faults. No tests.
-import type { Flags } from "../src/args.ts";
-import { loadConfig, type Config, type Loaded } from "../src/config.ts";
+import type { Flags } from "../src/cli/args.ts";
+import { loadConfig, type Config, type Loaded } from "../src/config/config.ts";
 import type { Files } from "../src/config/files.ts";
 
 export const FILE = "/etc/hal0/dispatch.toml";

@@ -1,6 +1,6 @@
 // Reads the event feed as a client does, and serves a feed of its own for what needs no slots.
-import { createEvents, type Status } from "../src/events.ts";
-import type { SlotSnapshot } from "../src/snapshot.ts";
+import { createEvents, type Status } from "../src/http/feed.ts";
+import type { SlotSnapshot } from "../src/slots/snapshot.ts";
 
 export interface Told {
   readonly event: string;

@@ -1,7 +1,7 @@
 // The repair decision, explored: every interleaving of two requests, an operator, deaths, lost connections and a failed
 // load on both generations of lemond. No sockets, no time.
 import { describe, expect, test } from "bun:test";
-import { nextStep, type Step } from "../src/repair.ts";
+import { nextStep, type Step } from "../src/slots/repair.ts";
 import { explore, type Explored } from "./model/explore.ts";
 import type { NextStep } from "./model/recovery.ts";
 import type { Action, Budget, Generation, World } from "./model/world.ts";

@@ -1,6 +1,6 @@
 // Steps of the relay's tests: a scripted source, and the relay run on it to its end.
-import { readFirst, type Ended, type Read, type Source } from "../src/attempt.ts";
-import { relay, type RelayEnd } from "../src/relay.ts";
+import { readFirst, type Ended, type Read, type Source } from "../src/dispatch/attempt.ts";
+import { relay, type RelayEnd } from "../src/dispatch/relay.ts";
 
 export const INTERRUPTION = 'data: {"error":{"code":"dispatch.stream_interrupted"}}\n\n';
 

@@ -1,10 +1,10 @@
 // The real server on port 0 in front of the simulated Lemonade, closed by `await using`.
-import type { Config, SlotConfig } from "../src/config.ts";
-import { slotDefaults } from "../src/config.ts";
-import { createLog } from "../src/log.ts";
-import { createMetrics } from "../src/metrics.ts";
-import type { RepairRecord } from "../src/shared-repair.ts";
-import type { SlotSnapshot } from "../src/snapshot.ts";
+import type { Config, SlotConfig } from "../src/config/config.ts";
+import { slotDefaults } from "../src/config/config.ts";
+import { createLog } from "../src/observe/log.ts";
+import { createMetrics } from "../src/observe/metrics.ts";
+import type { RepairRecord } from "../src/slots/shared-repair.ts";
+import type { SlotSnapshot } from "../src/slots/snapshot.ts";
 import { startServer, type Server } from "../src/server.ts";
 import { startLemond, type Child, type Lemond, type LemondOptions } from "./lemond/index.ts";
 

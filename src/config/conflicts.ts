@@ -1,7 +1,7 @@
 // What slots and remotes may not share: names, models, patterns, and being the default. Pure.
-import type { RemoteConfig, SlotConfig } from "../config.ts";
+import type { RemoteConfig, SlotConfig } from "./config.ts";
 import { keyPath } from "./tables.ts";
-import { plainModel } from "../resolve.ts";
+import { plainModel } from "../dispatch/resolve.ts";
 
 /** A value and where it was written: `at("model")` is the path of that key, `at("name")` of the name. */
 export interface Placed<T> {

@@ -1,5 +1,5 @@
 // A configuration as text for `--check`: every value that is in force, and no secret.
-import type { Config } from "../config.ts";
+import type { Config } from "./config.ts";
 
 /** TOML-like, one `key = value` a line, times in seconds. Keys are counted, never shown. */
 export function describeConfig({ server, lemonade, slots, upstreams }: Config): string {

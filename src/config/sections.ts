@@ -2,8 +2,8 @@
 // arguments; what slots and remotes may not share is judged elsewhere.
 import { dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
-import type { Config, ConfigSources, RemoteConfig, SlotConfig } from "../config.ts";
-import { isLoopback } from "../loopback.ts";
+import type { Config, ConfigSources, RemoteConfig, SlotConfig } from "./config.ts";
+import { isLoopback } from "../http/loopback.ts";
 import type { Placed } from "./conflicts.ts";
 import * as field from "./fields.ts";
 import { readGiven } from "./given.ts";

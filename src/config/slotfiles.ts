@@ -1,7 +1,7 @@
 // The slot files of a hal0 host, read as they are: which of them are slots here, and with which load options. Writes nothing.
 import { basename, join } from "node:path";
 import * as v from "valibot";
-import type { SlotConfig } from "../config.ts";
+import type { SlotConfig } from "./config.ts";
 import type { Placed } from "./conflicts.ts";
 import * as field from "./fields.ts";
 import { attemptRead, type Files } from "./files.ts";

@@ -1,6 +1,6 @@
 // `hal0-dispatch doctor`: looks, judges, prints. Changes nothing; a serious finding is exit code 1.
-import type { Flags } from "../args.ts";
-import { loadConfig } from "../config.ts";
+import type { Flags } from "../cli/args.ts";
+import { loadConfig } from "../config/config.ts";
 import { examine } from "./examine.ts";
 import { attemptRead, type Files } from "../config/files.ts";
 import { type Finding, findings } from "./findings.ts";

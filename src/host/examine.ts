@@ -1,14 +1,14 @@
 // Looks at everything that doctor judges: lemond, its models, their children, the port. Asks and reads, changes nothing.
 import { createServer } from "node:net";
 import * as v from "valibot";
-import { OWN_CONNECTION } from "../attempt.ts";
-import { openChild } from "../child.ts";
-import type { Config } from "../config.ts";
+import { OWN_CONNECTION } from "../dispatch/attempt.ts";
+import { openChild } from "../slots/child.ts";
+import type { Config } from "../config/config.ts";
 import type { ListedModel, Seen, SeenChild, SeenPort } from "./findings.ts";
-import { createLemonade, type HealthAnswer } from "../lemonade.ts";
-import { createProbe } from "../probe.ts";
-import { plainModel } from "../resolve.ts";
-import { typeOfLabels } from "../slots.ts";
+import { createLemonade, type HealthAnswer } from "../lemonade/lemonade.ts";
+import { createProbe } from "../lemonade/probe.ts";
+import { plainModel } from "../dispatch/resolve.ts";
+import { typeOfLabels } from "../slots/slots.ts";
 
 const ANSWER_MS = 3000;
 const Models = v.object({

@@ -1,9 +1,9 @@
 // Judges what doctor saw: what is well, what is a nuisance, what will go wrong, and what to do about it. Pure.
-import type { Config } from "../config.ts";
-import { isLoopback } from "../loopback.ts";
-import type { HealthAnswer, Listing, LoadedModel } from "../lemonade.ts";
-import type { ChildSign } from "../repair.ts";
-import { plainModel } from "../resolve.ts";
+import type { Config } from "../config/config.ts";
+import { isLoopback } from "../http/loopback.ts";
+import type { HealthAnswer, Listing, LoadedModel } from "../lemonade/lemonade.ts";
+import type { ChildSign } from "../slots/repair.ts";
+import { plainModel } from "../dispatch/resolve.ts";
 
 export interface Finding {
   /** `serious`: requests fail or models are lost until somebody acts. */

@@ -1,6 +1,6 @@
 // The simulated Lemonade with the built executable in front, and what can happen to it while a client uses it.
 import { expect } from "bun:test";
-import type { SlotSnapshot } from "../../src/snapshot.ts";
+import type { SlotSnapshot } from "../../src/slots/snapshot.ts";
 import { startBinary, type Binary } from "../binary.ts";
 import { startLemond, type Child, type Lemond, type LemondOptions } from "../lemond/index.ts";
 

@@ -1,6 +1,6 @@
 // One move of a recovery in the model: a question to lemond or the child, an unload, a load, the read-back. The decision is
 // the real table's.
-import type { Evidence, Step } from "../../src/repair.ts";
+import type { Evidence, Step } from "../../src/slots/repair.ts";
 import { adopt, bury, count, spend, type Outcome, type Recovery, type World } from "./world.ts";
 
 export type NextStep = (evidence: Evidence) => Step;

@@ -1,6 +1,6 @@
 // The model's state: one slot, its lemond, two requests, and how much may still go wrong. Plain values, small enough to
 // visit every state that can be reached.
-import type { Evidence } from "../../src/repair.ts";
+import type { Evidence } from "../../src/slots/repair.ts";
 
 export type Generation = "10.6" | "11.7";
 

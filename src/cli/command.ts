@@ -1,0 +1,55 @@
+// What the command line asks for, and the exit codes: 0 done or stopped on request, 1 failed at run time, 2 configuration or usage.
+// Loads only what the command needs.
+import pkg from "../../package.json" with { type: "json" };
+import { helpText, parseArgs } from "./args.ts";
+import { printCompletion } from "./completion.ts";
+import { describeConfig } from "../config/describe.ts";
+import { MOST_FETCHES } from "./fetches.ts";
+import { isOpenToAll, systemFiles } from "../config/files.ts";
+import { fail, readOrFail } from "./outcome.ts";
+
+export async function run(argv: readonly string[]): Promise<void> {
+  const args = parseArgs(argv);
+  switch (args.kind) {
+    case "help":
+      process.stdout.write(helpText(pkg.version));
+      break;
+    case "version":
+      process.stdout.write(`hal0-dispatch ${pkg.version} (bun ${Bun.version})\n`);
+      break;
+    case "usage":
+      fail(2, args.fault);
+      break;
+    case "check":
+      process.stdout.write(`${describeConfig(readOrFail(args.flags, 1).config)}\n`);
+      break;
+    case "install":
+    case "uninstall": {
+      const { runInstall, runUninstall, systemInstallIo } = await import("../host/install.ts");
+      const io = systemInstallIo(Bun.main.startsWith("/$bunfs/") ? process.execPath : null, MOST_FETCHES);
+      process.exitCode = args.kind === "install" ? await runInstall(args, io) : await runUninstall(args, io);
+      break;
+    }
+    case "doctor": {
+      const { runDoctor } = await import("../host/doctor.ts");
+      const out = (text: string): void => void process.stdout.write(text);
+      process.exitCode = await runDoctor(args, {
+        ...systemFiles,
+        isOpenToAll,
+        env: process.env,
+        version: pkg.version,
+        out,
+      });
+      break;
+    }
+    case "completion":
+      process.stdout.write(printCompletion(args.shell));
+      break;
+    case "serve":
+      {
+        const { serve } = await import("./serve.ts");
+        await serve(args.flags, pkg.version);
+      }
+      break;
+  }
+}

@@ -1,0 +1,25 @@
+// One request on its way to an upstream, and what came of it. Types only.
+import type { LossCause, Outcome } from "./attempt.ts";
+import type { Label } from "../slots/state.ts";
+
+/** One request for an upstream. `url` gives the target below its API base. */
+export interface Call {
+  readonly requestId: string;
+  readonly url: (base: string) => string;
+  readonly method: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array<ArrayBuffer> | null;
+  readonly wantsStream: boolean;
+  readonly client: AbortSignal;
+}
+
+/** How a call ended, and the headers that its error carries. A streamed body calls `end` when it is over, with how it was cut. */
+export interface Sent {
+  readonly outcome: Outcome;
+  readonly label: Label | null;
+  readonly target: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** What lemond said, where nothing could be dialled. */
+  readonly reason?: string | undefined;
+  readonly end: (interruption: LossCause | null) => void;
+}

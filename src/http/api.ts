@@ -1,0 +1,161 @@
+// The routes that this server answers itself: life, health, the model list, and the slots with their operator's actions.
+import * as v from "valibot";
+import { hasKey } from "./admission.ts";
+import type { FixedRoute, Handler } from "./app.ts";
+import { readBody } from "./body.ts";
+import type { Config } from "../config/config.ts";
+import { DispatchError } from "./errors.ts";
+import { FEED_SILENCE_S, type Events, type Status } from "./feed.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { Order } from "../slots/operate.ts";
+import { statusPage } from "../page/page.ts";
+import type { Repairs } from "../observe/repairs.ts";
+import { availableNames, plainModel, type Names } from "../dispatch/resolve.ts";
+import { API_PREFIXES } from "./routes.ts";
+import type { Slot } from "../slots/slot.ts";
+import type { Slots } from "../slots/slots.ts";
+import { snapshot } from "../slots/snapshot.ts";
+
+export interface ApiDeps {
+  readonly config: () => Config;
+  readonly version: string;
+  readonly slots: Slots;
+  readonly names: () => Names;
+  readonly lemonade: () => Status["lemonade"];
+  readonly events: Events;
+  readonly repairs: Repairs;
+  readonly isDraining: () => boolean;
+  readonly scrape: () => ReturnType<Metrics["scrape"]>;
+  readonly operate: (slot: Slot, order: Order) => Promise<void>;
+}
+
+const ACTION_BODY_BYTES = 64 * 1024;
+
+export function createApi(deps: ApiDeps): FixedRoute[] {
+  const startedS = Math.floor(Date.now() / 1000);
+
+  const slotNamed = (name: string | undefined): Slot => {
+    const slot = deps.slots.get(name ?? "");
+    if (slot) return slot;
+    const shown = (name ?? "").slice(0, 200);
+    throw new DispatchError("slot.not_found", `There is no slot ${shown}.`, { slot: shown });
+  };
+
+  const health: Handler = (request) => {
+    const status = deps.isDraining() ? "draining" : "ok";
+    const { apiKeys } = deps.config().server;
+    const isTold = apiKeys.length === 0 || hasKey(request.headers, apiKeys);
+    const lemonade = deps.lemonade();
+    const slots = deps.slots.all().map(({ name, state }) => ({ name, model: state.model, state: state.name }));
+    const body = isTold
+      ? { status, version: deps.version, lemonade: { ...lemonade, up: lemonade.up === true }, slots }
+      : { status };
+    return Response.json(body, {
+      status: deps.isDraining() ? 503 : 200,
+      headers: deps.isDraining() ? { "retry-after": "1" } : {},
+    });
+  };
+
+  /** OpenAI's model objects; what lemond says of a model of its own is kept. */
+  const models = async (): Promise<{ id: string }[]> => {
+    const known = (await deps.slots.models()) ?? [];
+    return availableNames(deps.names()).map((id) => ({
+      ...known.find((model) => plainModel(model.id) === plainModel(id)),
+      id,
+      object: "model",
+      created: startedS,
+      owned_by: "hal0-dispatch",
+    }));
+  };
+
+  const act = (action: Order["action"]): FixedRoute => ({
+    method: "POST",
+    path: `/api/slots/:name/${action}`,
+    handler: async (request, { name }) => {
+      if (deps.isDraining()) throw new DispatchError("server.draining", "The server is stopping.");
+      const slot = slotNamed(name);
+      const model = action === "swap" ? await readModel(request) : null;
+      if (model !== null) refuseOwned(model, slot);
+      // In the same tick as the look above: two swaps at once must not end with one model.
+      await deps.operate(slot, action === "swap" ? { action, model: model ?? slot.model } : { action });
+      return Response.json(snapshot(slot));
+    },
+  });
+
+  const refuseOwned = (model: string, slot: Slot): void => {
+    const owner = deps.slots.ownerOf(model);
+    if (owner && owner !== slot)
+      throw new DispatchError("request.invalid", `model: slot ${owner.name} has this model already.`, {
+        path: "model",
+      });
+  };
+
+  return [
+    { method: "GET", path: "/live", isOpen: true, handler: () => Response.json({ status: "ok" }) },
+    { method: "GET", path: "/health", isOpen: true, handler: health },
+    ...API_PREFIXES.flatMap((prefix): FixedRoute[] => [
+      {
+        method: "GET",
+        path: `${prefix}/models`,
+        handler: async () => Response.json({ object: "list", data: await models() }),
+      },
+      {
+        method: "GET",
+        // A model's name may have slashes in it: `openai/gpt-4o`.
+        path: `${prefix}/models/*`,
+        handler: async (_, params) => {
+          const id = decoded(params["*"] ?? "");
+          const model = (await models()).find((model) => model.id === id);
+          if (model) return Response.json(model);
+          const available = availableNames(deps.names()).slice(0, 100);
+          throw new DispatchError("dispatch.no_route", `There is no model ${id.slice(0, 200)}.`, {
+            model: id.slice(0, 200),
+            available,
+          });
+        },
+      },
+    ]),
+    {
+      method: "GET",
+      path: "/metrics",
+      handler: async () => {
+        const { text, contentType } = await deps.scrape();
+        return new Response(text, { headers: { "content-type": contentType } });
+      },
+    },
+    // Without a key: a browser that opens the page cannot send one. It holds no data, and asks for the key itself.
+    { method: "GET", path: "/", isOpen: true, handler: statusPage() },
+    {
+      method: "GET",
+      path: "/api/slots/events",
+      handler: (request) => deps.events.open(request),
+      silenceS: FEED_SILENCE_S,
+    },
+    { method: "GET", path: "/api/repairs", handler: () => Response.json(deps.repairs.list()) },
+    { method: "GET", path: "/api/slots", handler: () => Response.json(deps.slots.all().map(snapshot)) },
+    { method: "GET", path: "/api/slots/:name", handler: (_, { name }) => Response.json(snapshot(slotNamed(name))) },
+    act("load"),
+    act("unload"),
+    act("restart"),
+    act("swap"),
+  ];
+}
+
+async function readModel(request: Request): Promise<string> {
+  const text = new TextDecoder().decode(await readBody(request, ACTION_BODY_BYTES));
+  const Body = v.pipe(v.string(), v.parseJson(), v.object({ model: v.pipe(v.string(), v.minLength(1)) }));
+  const parsed = v.safeParse(Body, text);
+  if (parsed.success) return parsed.output.model;
+  throw new DispatchError("request.invalid", 'model: expected the name of a model, as in {"model": "…"}.', {
+    path: "model",
+  });
+}
+
+/** Elysia leaves a wildcard as it stands in the URL. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // Not an encoding: then it is a name that nobody has.
+  }
+}

@@ -1,0 +1,199 @@
+// lemond's control API: health, models, load, unload. Reports what lemond says as values; decides nothing.
+import * as v from "valibot";
+import { hostName, isLoopback } from "../http/loopback.ts";
+import { OWN_CONNECTION } from "../dispatch/attempt.ts";
+
+const Loaded = v.object({
+  model_name: v.string(),
+  backend_url: v.pipe(v.string(), v.url()),
+  pid: v.optional(v.nullable(v.number()), null),
+  checkpoint: v.optional(v.nullable(v.string()), null),
+  type: v.optional(v.string(), "llm"),
+  recipe_options: v.optional(v.nullable(v.record(v.string(), v.unknown())), null),
+});
+
+const Health = v.object({
+  all_models_loaded: v.array(v.unknown()),
+  max_models: v.optional(v.record(v.string(), v.unknown()), {}),
+  model_loaded: v.optional(v.nullable(v.string()), null),
+  version: v.optional(v.string(), "unknown"),
+});
+
+const Models = v.object({ data: v.array(v.looseObject({ id: v.string() })) });
+
+/** A model that lemond lists as loaded, in our words. */
+export interface LoadedModel {
+  readonly model: string;
+  /** Base of the child's API, ending in `/v1`. */
+  readonly url: string;
+  readonly pid: number | null;
+  /** What the child's own `/v1/models` calls the model. */
+  readonly checkpoint: string | null;
+  readonly type: string;
+  /** Null where lemond does not say: then nothing is safe to send, a load with other options restarts the child. */
+  readonly options: Readonly<Record<string, unknown>> | null;
+}
+
+/** One answer of `/v1/health`. */
+export interface Listing {
+  readonly kind: "listing";
+  /** Orders listings and adoptions: taken from one counter when the question was asked. */
+  readonly askedAt: number;
+  readonly loaded: readonly LoadedModel[];
+  /** Per model type; a negative number is no limit. */
+  readonly maxModels: Readonly<Record<string, unknown>>;
+  readonly modelLoaded: string | null;
+  readonly version: string;
+  /** Models listed at a URL that is neither on loopback nor on lemond's own host: never dialled, as if not loaded. */
+  readonly distrusted: readonly string[];
+}
+
+/** Whether two models are listed at that URL. */
+export const isShared = ({ loaded }: Listing, url: string): boolean =>
+  loaded.filter((listed) => listed.url === url).length > 1;
+
+/** `refused`: nothing listens. `denied`: our key is wrong. `silent`: no usable answer. `cause` says why. */
+export type HealthAnswer =
+  | Listing
+  | { readonly kind: "refused" }
+  | { readonly kind: "denied"; readonly cause: string }
+  | { readonly kind: "silent"; readonly cause: string };
+
+export type Done =
+  { readonly ok: true } | { readonly ok: false; readonly status: number | null; readonly error: string };
+
+export type KnownModel = Readonly<Record<string, unknown>> & { readonly id: string };
+
+export interface Lemonade {
+  readonly url: string;
+  /** Next value of the counter that orders listings and adoptions. */
+  tick(): number;
+  health(): Promise<HealthAnswer>;
+  /** True when lemond answers `/live`, which it does even while its health is blocked. */
+  isLive(): Promise<boolean>;
+  /** What lemond could load, or null when it does not say. */
+  models(): Promise<readonly KnownModel[] | null>;
+  load(model: string, options: Readonly<Record<string, unknown>>, timeoutMs?: number): Promise<Done>;
+  unload(model: string): Promise<Done>;
+}
+
+export interface LemonadeOptions {
+  readonly url: string;
+  readonly apiKey: string | null;
+  readonly loadTimeoutMs: number;
+}
+
+const ANSWER_MS = 3000;
+
+/** A client of the lemond at `url` (origin without a trailing slash). No call throws. */
+export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions): Lemonade {
+  let counter = 0;
+  const tick = (): number => ++counter;
+  // lemond has 8 to 32 workers and keeps one busy per open connection: none is left open.
+  const headers = { connection: "close", ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }) };
+
+  const get = (path: string): Promise<Response> =>
+    fetch(`${url}${path}`, { headers, ...OWN_CONNECTION, signal: AbortSignal.timeout(ANSWER_MS) });
+
+  const post = async (path: string, body: Record<string, unknown>, timeoutMs: number): Promise<Done> => {
+    try {
+      const response = await fetch(`${url}${path}`, {
+        method: "POST",
+        headers: { ...headers, "content-type": "application/json" },
+        body: JSON.stringify(body),
+        ...OWN_CONNECTION,
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      const text = await response.text();
+      return response.ok ? { ok: true } : { ok: false, status: response.status, error: errorText(text) };
+    } catch (error) {
+      return { ok: false, status: null, error: causeOf(error) };
+    }
+  };
+
+  return {
+    url,
+    tick,
+    health: async () => {
+      const askedAt = tick();
+      try {
+        const response = await get("/v1/health");
+        const text = await response.text();
+        const kind = response.status === 401 || response.status === 403 ? "denied" : "silent";
+        if (!response.ok) return { kind, cause: `health answered ${response.status}: ${errorText(text)}` };
+        return parseHealth(text, askedAt, url);
+      } catch (error) {
+        const cause = causeOf(error);
+        return cause === "ECONNREFUSED" ? { kind: "refused" } : { kind: "silent", cause };
+      }
+    },
+    isLive: async () => {
+      try {
+        const response = await get("/live");
+        await response.arrayBuffer();
+        return response.ok;
+      } catch {
+        return false; // Not an error: this is the question.
+      }
+    },
+    models: async () => {
+      try {
+        const response = await get("/v1/models");
+        const parsed = v.safeParse(Models, await response.json());
+        return parsed.success ? parsed.output.data : null;
+      } catch {
+        return null; // The caller keeps what it knew.
+      }
+    },
+    load: (model, options, timeoutMs = loadTimeoutMs) => post("/v1/load", { ...options, model_name: model }, timeoutMs),
+    // An unload without a name unloads every model: the name is always there.
+    unload: (model) => post("/v1/unload", { model_name: model }, loadTimeoutMs),
+  };
+}
+
+function parseHealth(text: string, askedAt: number, lemondUrl: string): HealthAnswer {
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Health), text);
+  if (!parsed.success) return { kind: "silent", cause: "health is not what lemond answers" };
+  const { all_models_loaded, max_models, model_loaded, version } = parsed.output;
+  const loaded = all_models_loaded.flatMap((entry) => {
+    // A model that is being loaded may be listed without a URL yet: it is not there for us.
+    const model = v.safeParse(Loaded, entry);
+    if (!model.success) return [];
+    const { model_name, backend_url, pid, checkpoint, type, recipe_options } = model.output;
+    return [
+      { model: model_name, url: backend_url.replace(/\/+$/, ""), pid, checkpoint, type, options: recipe_options },
+    ];
+  });
+  const isTrusted = (model: LoadedModel): boolean => {
+    const name = hostName(new URL(model.url).host);
+    return isLoopback(name) || name === hostName(new URL(lemondUrl).host);
+  };
+  return {
+    kind: "listing",
+    askedAt,
+    loaded: loaded.filter(isTrusted),
+    maxModels: max_models,
+    modelLoaded: model_loaded,
+    version,
+    distrusted: loaded.filter((model) => !isTrusted(model)).map(({ model }) => model),
+  };
+}
+
+/** lemond's errors are objects or plain strings (`{"error":"Model not loaded: X"}`); cut to a length that a log line bears. */
+function errorText(body: string): string {
+  const Message = v.union([
+    v.string(),
+    v.pipe(
+      v.object({ message: v.string() }),
+      v.transform((error) => error.message),
+    ),
+  ]);
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), v.object({ error: Message })), body);
+  return (parsed.success ? parsed.output.error : "no error text").slice(0, 300);
+}
+
+export function causeOf(error: unknown): string {
+  if (!(error instanceof Error)) return "unknown";
+  if (error.name === "TimeoutError") return "no answer in time";
+  return "code" in error && typeof error.code === "string" ? error.code : error.name;
+}

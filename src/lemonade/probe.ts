@@ -1,0 +1,54 @@
+// Asks a child who and how it is, each time on a fresh connection. Reports; the judgement is repair.ts's.
+import * as v from "valibot";
+import { OWN_CONNECTION } from "../dispatch/attempt.ts";
+import { causeOf } from "./lemonade.ts";
+import type { ChildSign } from "../slots/repair.ts";
+
+export interface Probe {
+  /** GET /health of the child whose API base is `url`. */
+  health(url: string): Promise<ChildSign>;
+  /** GET {url}/models, whose first id must be `checkpoint`; a busy child may take long, so the caller says when it ends. */
+  identity(url: string, checkpoint: string, limit: AbortSignal): Promise<ChildSign>;
+  /** GET /slots: any answer at all is a sign of life that an orphan does not give. */
+  slots(url: string): Promise<ChildSign>;
+}
+
+const ANSWER_MS = 3000;
+const REFUSALS: readonly string[] = ["ECONNREFUSED", "ECONNRESET", "EPIPE"];
+const Models = v.object({ data: v.tupleWithRest([v.object({ id: v.string() })], v.unknown()) });
+
+export function createProbe(): Probe {
+  const ask = async (url: string, limit: AbortSignal): Promise<Response | "refused" | "silent"> => {
+    try {
+      return await fetch(url, { headers: { connection: "close" }, ...OWN_CONNECTION, signal: limit });
+    } catch (error) {
+      // Only what the other end did speaks against it: a lack of files or ports here is no evidence.
+      return REFUSALS.includes(causeOf(error)) ? "refused" : "silent";
+    }
+  };
+  const status = async (url: string): Promise<ChildSign> => {
+    const answer = await ask(url, AbortSignal.timeout(ANSWER_MS));
+    if (typeof answer === "string") return answer;
+    await answer.body?.cancel();
+    return answer.status === 503 ? "loading" : "ok";
+  };
+  return {
+    health: (url) => status(`${new URL(url).origin}/health`),
+    slots: (url) => status(`${new URL(url).origin}/slots`),
+    identity: async (url, checkpoint, limit) => {
+      const answer = await ask(`${url}/models`, limit);
+      if (typeof answer === "string") return answer;
+      if (answer.status === 503) {
+        await answer.body?.cancel();
+        return "loading";
+      }
+      try {
+        const parsed = v.safeParse(Models, await answer.json());
+        // Backends other than llama-server may not answer this: only another name speaks against them.
+        return parsed.success && parsed.output.data[0].id !== checkpoint ? "stranger" : "ok";
+      } catch {
+        return "ok";
+      }
+    },
+  };
+}

@@ -1,0 +1,106 @@
+// What is counted, as Prometheus text. The names are contract; label sets are bounded: a slot, a remote, a route of ours,
+// never what a client wrote.
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Label } from "../slots/state.ts";
+import { SLOT_STATES, type SlotState } from "../slots/transitions.ts";
+
+export interface Metrics {
+  /** `upstream` is "" where none was found. */
+  requestEnded(upstream: string, route: string, status: number): void;
+  firstByte(upstream: string, seconds: number): void;
+  upstreamDead(slot: string, error: string): void;
+  /** `seconds` is null where nothing was tried (`backed_off`). */
+  repaired(slot: string, outcome: Label, seconds: number | null): void;
+  streamInterrupted(upstream: string): void;
+  /** The text for a scrape, with what is true now. */
+  scrape(now: Gauges): Promise<{ readonly text: string; readonly contentType: string }>;
+}
+
+/** What is read at the moment of a scrape. */
+export interface Gauges {
+  readonly slots: readonly {
+    readonly name: string;
+    readonly state: SlotState;
+    readonly inFlight: number;
+    readonly waiting: number;
+  }[];
+  readonly remotes: readonly { readonly name: string; readonly inFlight: number }[];
+  readonly isLemonadeUp: boolean;
+}
+
+const FIRST_BYTE_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
+const RECOVERY_S = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 300, 600];
+
+const COUNTED_AT_ONCE = 100;
+
+export function createMetrics(version: string): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const named = <L extends string>(name: string, help: string, labelNames: readonly L[]) => ({
+    name: `hal0_dispatch_${name}`,
+    help,
+    labelNames,
+    registers,
+  });
+  const requests = new Counter(
+    named("requests_total", "Dispatched requests by the status the client got.", ["upstream", "route", "status"]),
+  );
+  const dead = new Counter(
+    named("upstream_dead_total", "Connections to a slot's child that were lost.", ["slot", "error"]),
+  );
+  const repairs = new Counter(named("repairs_total", "Repairs by their outcome.", ["slot", "outcome"]));
+  const recovery = new Histogram({
+    ...named("recovery_seconds", "Time that a repair took.", ["slot"]),
+    buckets: RECOVERY_S,
+  });
+  const firstByte = new Histogram({
+    ...named("time_to_first_byte_seconds", "From the arrival of a request to the first byte for its client.", [
+      "upstream",
+    ]),
+    buckets: FIRST_BYTE_S,
+  });
+  const interrupted = new Counter(
+    named("stream_interrupted_total", "Streams that broke off after their first byte.", ["upstream"]),
+  );
+  const inFlight = new Gauge(named("in_flight", "Requests under way at an upstream.", ["upstream"]));
+  const waiting = new Gauge(named("waiting", "Requests held for a slot.", ["slot"]));
+  const state = new Gauge(named("slot_state", "1 for the state that the slot is in, else 0.", ["slot", "state"]));
+  const lemonadeUp = new Gauge(named("lemonade_up", "1 while lemond answers.", []));
+  const build = new Gauge(named("build_info", "Always 1.", ["version", "bun"]));
+  build.set({ version, bun: Bun.version }, 1);
+
+  /** What comes with every request is counted a hundred at a time: one by one it took a twentieth of this thread. */
+  let uncounted: (() => void)[] = [];
+  const count = (): void => {
+    const due = uncounted;
+    uncounted = [];
+    for (const one of due) one();
+  };
+  const later = (one: () => void): void => {
+    if (uncounted.push(one) >= COUNTED_AT_ONCE) count();
+  };
+
+  return {
+    requestEnded: (upstream, route, status) => later(() => requests.inc({ upstream, route, status })),
+    firstByte: (upstream, seconds) => later(() => firstByte.observe({ upstream }, seconds)),
+    upstreamDead: (slot, error) => dead.inc({ slot, error }),
+    repaired: (slot, outcome, seconds) => {
+      repairs.inc({ slot, outcome });
+      if (seconds !== null) recovery.observe({ slot }, seconds);
+    },
+    streamInterrupted: (upstream) => interrupted.inc({ upstream }),
+    scrape: async (now) => {
+      count();
+      // Gauges are set anew, so that a slot or remote that is gone leaves no last value behind.
+      for (const gauge of [inFlight, waiting, state]) gauge.reset();
+      for (const slot of now.slots) {
+        inFlight.set({ upstream: slot.name }, slot.inFlight);
+        waiting.set({ slot: slot.name }, slot.waiting);
+        for (const name of SLOT_STATES) state.set({ slot: slot.name, state: name }, slot.state === name ? 1 : 0);
+      }
+      for (const remote of now.remotes) inFlight.set({ upstream: remote.name }, remote.inFlight);
+      lemonadeUp.set(now.isLemonadeUp ? 1 : 0);
+      return { text: await registry.metrics(), contentType: registry.contentType };
+    },
+  };
+}

@@ -1,0 +1,30 @@
+// The status page as it is sent: one embedded file under a policy that lets nothing else in. Holds no data.
+import type { Handler } from "../http/app.ts";
+import html from "./status.html" with { type: "text" };
+
+/** The handler of `GET /`. The page's own script and style are allowed by their hashes, and it may ask its own server. */
+export function statusPage(): Handler {
+  const text = String(html);
+  const hash = (element: "script" | "style"): string => {
+    const content = new RegExp(`<${element}>(.*?)</${element}>`, "s").exec(text)?.[1] ?? "";
+    return `'sha256-${new Bun.CryptoHasher("sha256").update(content).digest("base64")}'`;
+  };
+  const policy = [
+    "default-src 'none'",
+    `script-src ${hash("script")}`,
+    `style-src ${hash("style")}`,
+    "connect-src 'self'",
+    "img-src data:",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join("; ");
+  const headers = {
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy": policy,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+  };
+  return () => new Response(text, { headers });
+}

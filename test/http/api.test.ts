@@ -1,0 +1,240 @@
+// The routes that the server answers itself, and what it says to another method or path.
+import { describe, expect, test } from "bun:test";
+import type { Config } from "../../src/config/config.ts";
+import { errorOf, modelsOf } from "../envelope.ts";
+import { startStack } from "../stack.ts";
+
+const PREFIXES = ["/v1", "/api/v1"];
+const upstreams: Config["upstreams"] = [
+  { name: "router", url: "http://127.0.0.1:9", apiKey: null, models: ["openai/*", "meta/llama 3/ü", "tiny-b"] },
+];
+const slots = [{ name: "primary", model: "tiny-a", aliases: ["gpt-4o"], isDefault: true }];
+
+describe("GET models", () => {
+  test("lists slots, aliases, lemond's models and the remotes' names without patterns, each once", async () => {
+    await using stack = await startStack({ slots, upstreams });
+    for (const prefix of PREFIXES) {
+      const response = await fetch(`${stack.url}${prefix}/models`);
+      expect([response.status, response.headers.get("content-type")?.split(";")[0]]).toEqual([200, "application/json"]);
+      const models = await modelsOf(response);
+      expect(models.map(({ id }) => id)).toEqual([
+        "primary",
+        "gpt-4o",
+        "tiny-a",
+        "tiny-b",
+        "tiny-slow",
+        "tiny-emb",
+        "tiny-rr",
+        "meta/llama 3/ü",
+      ]);
+      for (const model of models)
+        expect(model).toMatchObject({ object: "model", created: expect.any(Number), owned_by: "hal0-dispatch" });
+    }
+    expect(stack.lemond.loads()).toBe(1);
+  });
+
+  test("lists no model of lemond's where implicit slots are switched off", async () => {
+    await using stack = await startStack({ slots, upstreams, lemonade: { autoSlots: false } });
+    const models = await modelsOf(await fetch(`${stack.url}/v1/models`));
+    expect(models.map(({ id }) => id)).toEqual(["primary", "gpt-4o", "meta/llama 3/ü", "tiny-b"]);
+  });
+
+  test("gives one by its name, with slashes and encoded or not", async () => {
+    await using stack = await startStack({ slots, upstreams });
+    for (const prefix of PREFIXES)
+      for (const [path, id] of [
+        ["tiny-a", "tiny-a"],
+        ["gpt-4o", "gpt-4o"],
+        ["meta/llama%203/%C3%BC", "meta/llama 3/ü"],
+        ["meta%2Fllama%203%2f%C3%BC", "meta/llama 3/ü"],
+      ]) {
+        const response = await fetch(`${stack.url}${prefix}/models/${path}`);
+        expect(response.status).toBe(200);
+        expect(await response.json()).toMatchObject({ id, object: "model", owned_by: "hal0-dispatch" });
+      }
+  });
+
+  test.each(["nothing", "a/b/c", "%ff", "%zz", "__proto__", "tiny-a/", "openai/*"])(
+    "gives none by the name %s, and says what there is",
+    async (path) => {
+      await using stack = await startStack({ slots, upstreams });
+      const response = await fetch(`${stack.url}/v1/models/${path}`);
+      expect(response.status).toBe(404);
+      const error = await errorOf(response);
+      expect(error).toMatchObject({ code: "dispatch.no_route", type: "invalid_request_error", param: null });
+      expect(error.details["available"]).toContain("primary");
+    },
+  );
+});
+
+describe("the server's own state", () => {
+  test("is told by /live and /health", async () => {
+    await using stack = await startStack();
+    const live = await fetch(`${stack.url}/live`);
+    expect([live.status, await live.json()]).toEqual([200, { status: "ok" }]);
+    const health = await fetch(`${stack.url}/health`);
+    expect(health.status).toBe(200);
+    expect(await health.json()).toMatchObject({
+      status: "ok",
+      lemonade: { up: true },
+      slots: [{ name: "primary", model: "tiny-a", state: "ready" }],
+    });
+  });
+
+  test("has no secrets in it", async () => {
+    await using stack = await startStack({
+      lemonade: { apiKey: "canary-lemon" },
+      lemond: { apiKey: "canary-lemon" },
+      upstreams: [{ name: "far", url: "http://127.0.0.1:9", apiKey: "canary-far", models: ["far/*"] }],
+    });
+    for (const path of ["/health", "/api/slots", "/metrics", "/v1/models"]) {
+      const response = await fetch(stack.url + path);
+      expect([path, response.status]).toEqual([path, 200]);
+      expect(await response.text()).not.toContain("canary");
+    }
+  });
+});
+
+describe("a slot's snapshot", () => {
+  const fields = [
+    "name",
+    "state",
+    "model",
+    "url",
+    "pid",
+    "generation",
+    "in_flight",
+    "waiting",
+    "since",
+    "last_used_at",
+    "last_error",
+    "last_load_s",
+    "repairs",
+    "aliases",
+    "default",
+  ];
+  const iso = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+  test("has these fields and no others", async () => {
+    await using stack = await startStack({ slots });
+    const child = stack.lemond.child("tiny-a");
+    const snapshot = await stack.slot();
+    expect(Object.keys(snapshot)).toEqual(fields);
+    expect(snapshot).toEqual({
+      name: "primary",
+      state: "ready",
+      model: "tiny-a",
+      url: child?.url ?? "no child",
+      pid: child?.pid ?? -1,
+      generation: 1,
+      in_flight: 0,
+      waiting: 0,
+      since: expect.stringMatching(iso),
+      last_used_at: null,
+      last_error: null,
+      last_load_s: null,
+      repairs: { recovered: 0, retargeted: 0, alive: 0, failed: 0 },
+      aliases: ["gpt-4o"],
+      default: true,
+    });
+    await (await stack.chat()).text();
+    const used = await stack.slotIs((slot) => slot.in_flight === 0);
+    expect(used.last_used_at).toMatch(iso);
+    expect(await (await fetch(`${stack.url}/api/slots`)).json()).toEqual([used]);
+  });
+
+  test("of a slot without a child has neither address nor pid", async () => {
+    await using stack = await startStack({ slots, loaded: [] });
+    expect(await stack.slot()).toMatchObject({ state: "offline", url: null, pid: null, generation: 0 });
+    expect(stack.lemond.loads()).toBe(0);
+  });
+
+  test("of an implicit slot is there by its model's name", async () => {
+    await using stack = await startStack({ slots, loaded: ["tiny-b"] });
+    const snapshot = await stack.slotIs((slot) => slot.state === "ready", "tiny-b");
+    expect(snapshot).toMatchObject({ name: "tiny-b", model: "tiny-b", default: false, aliases: [] });
+  });
+
+  test.each(["nothing", "PRIMARY", "__proto__", "%ff", "primary%2F"])("is not there for %s", async (name) => {
+    await using stack = await startStack();
+    for (const init of [{}, { method: "POST", path: "/load" }, { method: "POST", path: "/unload" }]) {
+      const { path = "", ...rest } = { path: "", ...init };
+      const response = await fetch(`${stack.url}/api/slots/${name}${path}`, rest);
+      expect(response.status).toBe(404);
+      expect((await errorOf(response)).code).toBe("slot.not_found");
+    }
+    expect([stack.lemond.loads(), stack.lemond.unloads(), stack.lemond.unloadAlls()]).toEqual([1, 0, 0]);
+  });
+});
+
+describe("a path", () => {
+  const paths: [string, string][] = [
+    ["/v1/chat/completions", "POST, OPTIONS"],
+    ["/api/v1/embeddings", "POST, OPTIONS"],
+    ["/v1/messages/count_tokens", "POST, OPTIONS"],
+    ["/v1/models", "GET, HEAD, OPTIONS"],
+    ["/api/v1/models/a/b", "GET, HEAD, OPTIONS"],
+    ["/live", "GET, HEAD, OPTIONS"],
+    ["/health", "GET, HEAD, OPTIONS"],
+    ["/metrics", "GET, HEAD, OPTIONS"],
+    ["/api/slots", "GET, HEAD, OPTIONS"],
+    ["/api/slots/primary", "GET, HEAD, OPTIONS"],
+    ["/api/slots/primary/swap", "POST, OPTIONS"],
+  ];
+
+  test("names its methods to OPTIONS, refuses others, and answers HEAD where it answers GET", async () => {
+    await using stack = await startStack();
+    for (const [path, allow] of paths) {
+      const options = await fetch(stack.url + path, { method: "OPTIONS" });
+      expect([path, options.status, options.headers.get("allow")]).toEqual([path, 204, allow]);
+      expect(await options.text()).toBe("");
+      const others = ["GET", "POST", "PUT", "PATCH", "DELETE"].filter((method) => !allow.includes(method));
+      for (const method of others) {
+        const response = await fetch(stack.url + path, { method });
+        expect([method, path, response.status, response.headers.get("allow")]).toEqual([method, path, 405, allow]);
+        const error = await errorOf(response);
+        expect(error).toMatchObject({ code: "request.method_not_allowed", details: { method } });
+      }
+      const head = await fetch(stack.url + path, { method: "HEAD" });
+      const isGet = allow.includes("GET");
+      const expected = path.endsWith("/a/b") ? 404 : isGet ? 200 : 405;
+      expect([path, head.status, await head.text()]).toEqual([path, expected, ""]);
+    }
+    expect(stack.lemond.child("tiny-a")?.prompts()).toBe(0);
+    expect([stack.lemond.loads(), stack.lemond.unloads(), stack.lemond.unloadAlls()]).toEqual([1, 0, 0]);
+  });
+
+  test.each(["/v1", "/v1/", "/v2/models", "/v1/images/generations", "/api", "/api/v1", "/v1/chat/completions/x"])(
+    "%s does not exist, for any method",
+    async (path) => {
+      await using stack = await startStack();
+      for (const method of ["GET", "POST", "OPTIONS", "DELETE"]) {
+        const response = await fetch(stack.url + path, { method });
+        expect(response.status).toBe(404);
+        const error = await errorOf(response);
+        expect(error).toMatchObject({ code: "request.not_found", details: { path } });
+      }
+    },
+  );
+});
+
+test.each(["chat/completions", "completions", "responses", "messages", "messages/count_tokens"])(
+  "%s is served under both prefixes, by the child's route of that name",
+  async (route) => {
+    await using stack = await startStack();
+    const body = { model: "primary", messages: [], prompt: "x", input: "x", max_tokens: 1, max_output_tokens: 1 };
+    for (const prefix of PREFIXES) expect((await stack.post(`${prefix}/${route}`, body)).status).toBe(200);
+    const paths = stack.lemond.child("tiny-a")?.requests.flatMap(({ method, path }) => (method === "POST" ? path : []));
+    expect(paths).toEqual([`/v1/${route}`, `/v1/${route}`]);
+  },
+);
+
+test.each([
+  ["embeddings", "tiny-emb"],
+  ["rerank", "tiny-rr"],
+  ["reranking", "tiny-rr"],
+])("%s is served by an implicit slot", async (route, model) => {
+  await using stack = await startStack({ loaded: [model] });
+  const response = await stack.post(`/api/v1/${route}`, { model, input: "x", query: "x", documents: ["a", "b"] });
+  expect([response.status, response.headers.get("x-hal0-upstream")]).toEqual([200, model]);
+});
