@@ -100,12 +100,11 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       wantsStream = asked.wantsStream;
       const upstream = known(asked.model) ?? (await find(asked.model));
       told.upstream = upstream.name;
-      const { search } = new URL(request.url);
       const call: Call = {
         requestId,
-        url: (base) => `${base}/${route.path}${search}`,
+        url: (base) => `${base}/${route.path}`,
         method: request.method,
-        headers: requestHeaders(request.headers, "config" in upstream ? upstream.config.apiKey : null),
+        headers: requestHeaders(request.headers, "config" in upstream ? upstream.config.apiKey : null, wantsStream),
         body,
         wantsStream,
         client: request.signal,

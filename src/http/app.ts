@@ -4,7 +4,7 @@ import { admit, corsHeaders } from "./admission.ts";
 import type { Config } from "../config/config.ts";
 import { type Dispatch, internalError } from "../dispatch/dispatch.ts";
 import { DispatchError, errorResponse } from "./errors.ts";
-import { requestId } from "./headers.ts";
+import { isEncoded, requestId } from "./headers.ts";
 import type { Log } from "../observe/log.ts";
 import { API_PREFIXES, dialectOf, MODEL_ROUTES } from "./routes.ts";
 
@@ -45,6 +45,7 @@ export function createApp(deps: AppDeps) {
     try {
       const refusal = admit(request.headers, server, isOpen);
       if (refusal) throw refusal;
+      if (isEncoded(request.headers)) throw encodedBody();
       response = await answer(id);
     } catch (error) {
       response = errorResponse(known(error, id), dialectOf(pathOf(request)), id);
@@ -149,6 +150,15 @@ function matches(pattern: string, path: string): boolean {
 /** CONNECT gives a URL that `new URL` throws at. */
 function pathOf(request: Request): string {
   return URL.canParse(request.url) ? new URL(request.url).pathname : "";
+}
+
+function encodedBody(): DispatchError {
+  return new DispatchError(
+    "request.unsupported_encoding",
+    "A request body with Content-Encoding cannot be read here; send it plain.",
+    { path: "headers.content-encoding" },
+    { "accept-encoding": "identity" },
+  );
 }
 
 function preflight(allow: string): Response {

@@ -21,30 +21,30 @@ const NOT_FORWARDED = [
   "expect",
   "authorization",
   "x-api-key",
+  "api-key",
   "cookie",
   "origin",
   "referer",
 ] as const;
 
-/** `Bun.serve` writes the length of what it sends; CORS is between the browser and this server. */
-const NOT_RETURNED = [
-  ...HOP_BY_HOP,
-  "content-length",
-  "access-control-allow-origin",
-  "access-control-allow-credentials",
-] as const;
+/** `Bun.serve` writes the length of what it sends; a cookie would be one of this server. */
+const NOT_RETURNED = [...HOP_BY_HOP, "content-length", "set-cookie"] as const;
+
+/** CORS is between the browser and this server, and `x-hal0-` is what this server says. */
+const NOT_RETURNED_PREFIXES = ["access-control-", "x-hal0-"] as const;
 
 /**
  * Headers of one attempt: the client's end-to-end headers, the upstream's own key if it has one, and `Connection: close`,
- * which Bun 1.4.5 does not send by itself with `keepalive: false`.
+ * which Bun 1.4.5 does not send by itself with `keepalive: false`. A stream is asked for without encoding: in an encoded
+ * one no event could be seen.
  */
-export function requestHeaders(client: Headers, upstreamKey: string | null): Headers {
+export function requestHeaders(client: Headers, upstreamKey: string | null, wantsStream: boolean): Headers {
   const headers = new Headers(client);
   const named = client.get("connection");
   if (named) for (const name of namesIn(named)) headers.delete(name);
   for (const name of NOT_FORWARDED) headers.delete(name);
   // Bun sends no Accept-Encoding with `decompress: false`; without one any encoding would be allowed (RFC 9110 12.5.3).
-  if (!headers.has("accept-encoding")) headers.set("accept-encoding", "identity");
+  if (wantsStream || !headers.has("accept-encoding")) headers.set("accept-encoding", "identity");
   if (upstreamKey !== null) headers.set("authorization", `Bearer ${upstreamKey}`);
   headers.set("connection", "close");
   return headers;
@@ -58,6 +58,9 @@ export function responseHeaders(upstream: Headers): Headers {
   const named = upstream.get("connection");
   if (named && named !== "close") for (const name of namesIn(named)) upstream.delete(name);
   for (const name of NOT_RETURNED) upstream.delete(name);
+  // Named first: a header that is deleted in the loop would make it skip the next one.
+  const ours = [...upstream.keys()].filter((name) => NOT_RETURNED_PREFIXES.some((prefix) => name.startsWith(prefix)));
+  for (const name of ours) upstream.delete(name);
   return upstream;
 }
 
@@ -65,6 +68,12 @@ export function responseHeaders(upstream: Headers): Headers {
 export function requestId(client: Headers): string {
   const own = client.get("x-request-id");
   return own !== null && /^[\x21-\x7e]{1,128}$/.test(own) ? own : crypto.randomUUID();
+}
+
+/** Whether the body of a request is encoded: nothing of it could be read here. */
+export function isEncoded(headers: Headers): boolean {
+  const encoding = headers.get("content-encoding");
+  return encoding !== null && encoding.toLowerCase() !== "identity";
 }
 
 /** Header names in a `Connection` value; what is not a token is no name and would throw in `Headers.delete`. */

@@ -76,6 +76,19 @@ describe("a body", () => {
     expect(prompts()).toBe(before);
   });
 
+  test("that is encoded is refused, and sent nowhere", async () => {
+    const before = prompts();
+    for (const route of ["chat/completions", "messages"]) {
+      const body = Bun.gzipSync(`{"model":"primary","messages":["${CANARY}"]}`);
+      const response = await stack.post(`/v1/${route}`, body, { headers: { "content-encoding": "gzip" } });
+      expect([response.status, response.headers.get("accept-encoding")]).toEqual([415, "identity"]);
+      expect((await errorOf(response)).code).toBe("request.unsupported_encoding");
+    }
+    expect(prompts()).toBe(before);
+    const plain = { headers: { "content-encoding": "identity" } };
+    expect((await stack.post("/v1/chat/completions", { model: "primary", messages: [] }, plain)).status).toBe(200);
+  });
+
   test("that names an unknown model is told what there is, without the rest of it", async () => {
     const names = [
       "nothing",
