@@ -11,7 +11,17 @@ export interface EventsDeps {
   readonly status: () => Status;
 }
 
-/** `event: server`, with the names of the slots: a slot that is not named is gone. */
+/** What each event of the feed holds. */
+export interface FeedEvents {
+  readonly slot: SlotSnapshot;
+  /** With the names of the slots: a slot that is not named is gone. */
+  readonly server: Status & { readonly slots: readonly string[] };
+  /** `since` is when the server started; transitions of the last hour. */
+  readonly history: { readonly since: string; readonly transitions: readonly Transition[] };
+  readonly transition: Transition;
+  readonly repair: RepairEntry;
+}
+
 export interface Status {
   readonly status: "ok" | "draining";
   readonly version: string;
@@ -19,7 +29,6 @@ export interface Status {
   readonly lemonade: { readonly up: boolean | null; readonly version: string | null };
 }
 
-/** `event: transition`, and one of `event: history`. */
 export interface Transition {
   readonly time: string;
   readonly slot: string;
@@ -69,7 +78,7 @@ export function createEvents(deps: EventsDeps): Events {
     return true;
   };
 
-  const tellAll = (key: string, event: string, data: object): void => {
+  const tellAll = <E extends keyof FeedEvents>(key: string, event: E, data: FeedEvents[E]): void => {
     for (const reader of readers) reader.tell(key, event, data);
   };
 
@@ -99,7 +108,7 @@ export function createEvents(deps: EventsDeps): Events {
   };
 
   /** What happened once is told once: it has a key of its own. */
-  const tellOnce = (event: string, data: object): void => {
+  const tellOnce = <E extends keyof FeedEvents>(event: E, data: FeedEvents[E]): void => {
     if (readers.size > 0) tellAll(`once ${++told}`, event, data);
   };
 

@@ -1,12 +1,12 @@
-// The status page as it is sent: one embedded file under a policy that lets nothing else in. Holds no data.
+// The status page as it is sent: one document under a policy that lets nothing else in. Holds no data.
 import type { Handler } from "../http/app.ts";
-import html from "./status.html" with { type: "text" };
+import { assemble } from "./assemble.ts" with { type: "macro" };
 
 /** The handler of `GET /`. The page's own script and style are allowed by their hashes, and it may ask its own server. */
 export function statusPage(): Handler {
-  const text = String(html);
+  const html = assemble();
   const hash = (element: "script" | "style"): string => {
-    const content = new RegExp(`<${element}>(.*?)</${element}>`, "s").exec(text)?.[1] ?? "";
+    const content = new RegExp(`<${element}\\b[^>]*>(.*?)</${element}>`, "s").exec(html)?.[1] ?? "";
     return `'sha256-${new Bun.CryptoHasher("sha256").update(content).digest("base64")}'`;
   };
   const policy = [
@@ -26,5 +26,5 @@ export function statusPage(): Handler {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
   };
-  return () => new Response(text, { headers });
+  return () => new Response(html, { headers });
 }

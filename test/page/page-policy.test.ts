@@ -1,5 +1,7 @@
 // The status page as it is sent: what its headers let in, and that it holds nothing worth a key.
 import { expect, test } from "bun:test";
+import { assemble } from "../../src/page/assemble.ts";
+import { startBinary } from "../binary.ts";
 import { startStack } from "../stack.ts";
 
 test("the page is one document without data, under a policy that lets in nothing but its own script and style", async () => {
@@ -23,4 +25,11 @@ test("the page is one document without data, under a policy that lets in nothing
 test("without keys the page too is refused under a foreign host name", async () => {
   await using stack = await startStack();
   expect((await fetch(`${stack.url}/`, { headers: { host: "evil.example" } })).status).toBe(400);
+});
+
+test("the executable holds the very page that is put together from source", async () => {
+  await using binary = await startBinary({ toml: 'server.port = 0\nlemonade.url = "http://127.0.0.1:9"\n' });
+  const html = await (await fetch(`${binary.url}/`)).text();
+  expect(html).toBe(assemble());
+  expect(html).toEndWith("</html>\n");
 });
