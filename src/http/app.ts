@@ -2,7 +2,8 @@
 import { Elysia } from "elysia";
 import { admit, corsHeaders } from "./admission.ts";
 import type { Config } from "../config/config.ts";
-import { type Dispatch, internalError } from "../dispatch/dispatch.ts";
+import type { Dispatch } from "../dispatch/dispatch.ts";
+import { internalError } from "../dispatch/failures.ts";
 import { DispatchError, errorResponse } from "./errors.ts";
 import { isEncoded, requestId } from "./headers.ts";
 import type { Log } from "../observe/log.ts";

@@ -1,0 +1,37 @@
+// Words a failed request for its client: an attempt's outcome → the error. Pure.
+import { DispatchError } from "../http/errors.ts";
+import type { Ended } from "./attempt.ts";
+import type { Sent } from "./call.ts";
+
+/** `ended` is how `sent` came to its end without a reply. */
+export function unavailable(upstream: string, sent: Sent, ended: Ended, firstByteTimeoutMs: number): DispatchError {
+  const { target } = sent;
+  if (ended.kind === "timeout") {
+    const timeout_s = firstByteTimeoutMs / 1000;
+    return new DispatchError("dispatch.upstream_timeout", `${upstream} sent no first byte within ${timeout_s} s.`, {
+      upstream,
+      target,
+      timeout_s,
+    });
+  }
+  const lost = ended.kind === "lost" ? ended : { error: "ConnectError", cause: ended.kind };
+  const { error } = lost;
+  const cause = sent.reason === undefined ? lost.cause : `${lost.cause}: ${sent.reason}`;
+  return new DispatchError(
+    "dispatch.upstream_unavailable",
+    `${upstream} could not be reached at ${target}: ${cause}.`,
+    { upstream, target, error, cause },
+    { ...sent.headers },
+  );
+}
+
+export function interrupted(upstream: string): DispatchError {
+  const message = `The stream from ${upstream} broke off: its model was lost. What came before is incomplete.`;
+  return new DispatchError("dispatch.stream_interrupted", message, { upstream });
+}
+
+export function internalError(requestId: string): DispatchError {
+  return new DispatchError("server.internal", `Internal error; the log has it under request id ${requestId}.`, {
+    request_id: requestId,
+  });
+}

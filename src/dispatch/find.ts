@@ -1,0 +1,74 @@
+// Finds the upstream that a client's `model` means, asking lemond for its models where the name is not known yet.
+import type { Config } from "../config/config.ts";
+import { DispatchError } from "../http/errors.ts";
+import type { Slot } from "../slots/slot.ts";
+import type { Slots } from "../slots/slots.ts";
+import type { Remote } from "./remote.ts";
+import { availableNames, type Names, resolve } from "./resolve.ts";
+
+export interface FindDeps {
+  readonly config: () => Config;
+  readonly slots: Slots;
+  readonly remotes: () => ReadonlyMap<string, Remote>;
+  /** lemond's `model_loaded` of the last health. */
+  readonly loadedModel: () => string | null;
+  readonly lemondUrl: string;
+}
+
+export type Upstream = Slot | Remote;
+
+export const isSlot = (upstream: Upstream): upstream is Slot => "state" in upstream;
+
+const NAMES_SHOWN = 100;
+
+/** The function throws DispatchError `dispatch.no_route`, or `dispatch.upstream_unavailable` where lemond would have to be asked and does not answer. */
+export function createFind(deps: FindDeps): (model: string | null) => Upstream | Promise<Upstream> {
+  const names = (): Names => deps.slots.names(deps.config().upstreams, deps.loadedModel());
+
+  /** Undefined where nothing that is known has that name. */
+  const known = (model: string | null): Upstream | undefined => {
+    const found = resolve(model, names());
+    switch (found.kind) {
+      case "slot":
+        return deps.slots.get(found.name);
+      case "implicit":
+        return deps.slots.ofModel(found.model);
+      case "remote":
+        return deps.remotes().get(found.name);
+      case "none":
+        return undefined;
+    }
+  };
+
+  const afterAsking = async (model: string | null): Promise<Upstream> => {
+    if (deps.config().lemonade.autoSlots) {
+      if ((await deps.slots.models()) === null) throw lemondUnknown(deps.lemondUrl);
+      const found = known(model);
+      if (found) return found;
+    }
+    throw noRoute(model, availableNames(names()));
+  };
+
+  return (model) => known(model) ?? afterAsking(model);
+}
+
+function noRoute(model: string | null, available: readonly string[]): DispatchError {
+  const asked =
+    model === null || model === ""
+      ? "No model was named, and there is no default slot"
+      : `No slot or upstream for model ${model.slice(0, 200)}`;
+  const there = available.length > 0 ? available.slice(0, NAMES_SHOWN).join(", ") : "nothing";
+  return new DispatchError("dispatch.no_route", `${asked}; available: ${there}.`, {
+    model: model?.slice(0, 200) ?? null,
+    available: available.slice(0, NAMES_SHOWN),
+  });
+}
+
+function lemondUnknown(url: string): DispatchError {
+  return new DispatchError(
+    "dispatch.upstream_unavailable",
+    `lemond does not answer at ${url}, so its models are unknown.`,
+    { upstream: "lemonade", target: url, error: "ConnectError", cause: "no answer" },
+    { "retry-after": "5" },
+  );
+}
