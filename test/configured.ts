@@ -28,10 +28,13 @@ export interface Given {
   args?: Flags;
   env?: Record<string, string>;
   files?: Record<string, string | null>;
+  /** Addresses and names of this machine. */
+  ownHosts?: readonly string[];
 }
 
-export function load({ toml, args = {}, env = {}, files = {} }: Given): Loaded {
-  return loadConfig({ args, env, ...filesOf({ ...files, ...(toml !== undefined && { [FILE]: toml }) }) });
+export function load({ toml, args = {}, env = {}, files = {}, ownHosts = [] }: Given): Loaded {
+  const disk = filesOf({ ...files, ...(toml !== undefined && { [FILE]: toml }) });
+  return loadConfig({ args, env, ownHosts: () => ownHosts, ...disk });
 }
 
 export function configOf(given: Given): Config {

@@ -20,6 +20,7 @@ export interface StackOptions {
   readonly slots?: readonly (Partial<SlotConfig> & { readonly name: string; readonly model: string })[];
   readonly server?: Partial<Config["server"]>;
   readonly lemonade?: Partial<Config["lemonade"]>;
+  readonly lemonades?: Config["lemonades"];
   readonly upstreams?: Config["upstreams"];
 }
 
@@ -59,9 +60,14 @@ const defaultConfig: Config = {
     host: "127.0.0.1",
     port: 8080,
     apiKeys: [],
+    adminKeys: [],
     maxBodyBytes: 64 * 1024 * 1024,
+    maxReplyBytes: 64 * 1024 * 1024,
     firstByteTimeoutMs: 3_600_000,
+    heartbeatMs: 5000,
+    passthrough: true,
     logLevel: "info",
+    logFormat: "auto",
     maxWaiting: 256,
     drainMs: 2000,
     allowAnonymous: false,
@@ -75,7 +81,10 @@ const defaultConfig: Config = {
     pollMs: 1000,
     touchMs: 20_000,
     autoSlots: true,
+    internal: false,
+    maxRequests: null,
   },
+  lemonades: [],
   slots: [],
   upstreams: [],
 };
@@ -95,6 +104,7 @@ export function stackConfig(lemondUrl: string, options: StackOptions = {}): Conf
   return {
     server: { ...defaultConfig.server, port: 0, logLevel: "debug", ...options.server },
     lemonade: { ...defaultConfig.lemonade, url: lemondUrl, pollMs: 200, ...options.lemonade },
+    lemonades: options.lemonades ?? [],
     slots: slots.map((slot) => ({ ...slotDefaults, holdMs: 20_000, ...slot })),
     upstreams: options.upstreams ?? [],
   };

@@ -2,6 +2,7 @@
 import type { Flags } from "./args.ts";
 import { loadConfig, type Loaded } from "../config/config.ts";
 import { systemFiles } from "../config/files.ts";
+import { ownHosts } from "../config/machine.ts";
 
 /** 1: failed at run time. 2: configuration or usage. */
 export function fail(code: 1 | 2, ...lines: readonly string[]): never {
@@ -10,7 +11,8 @@ export function fail(code: 1 | 2, ...lines: readonly string[]): never {
 }
 
 /** The configuration of this process: its flags, its environment, the files of the system. */
-export const readConfig = (flags: Flags): Loaded => loadConfig({ ...systemFiles, args: flags, env: process.env });
+export const readConfig = (flags: Flags): Loaded =>
+  loadConfig({ ...systemFiles, ownHosts, args: flags, env: process.env });
 
 export function readOrFail(flags: Flags, code: 1 | 2): Extract<Loaded, { ok: true }> {
   const loaded = readConfig(flags);

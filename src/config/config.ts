@@ -2,12 +2,16 @@
 // value or a list of all faults. Touches no globals (a reload calls it again); no fault repeats a secret.
 import type { Flags } from "../cli/args.ts";
 import { conflicts, type Placed } from "./conflicts.ts";
+import { namedFallbacks } from "./fallbacks.ts";
 import { attemptRead, type Files } from "./files.ts";
 import { firstGiven } from "./given.ts";
 import type { Env } from "./secrets.ts";
-import { readLemonade, readServer, readSlots, readUpstreams, sections } from "./sections.ts";
+import { readLemonade, readLemonades } from "./lemonades.ts";
+import { sections } from "./sections.ts";
+import { readServer } from "./server.ts";
 import { type Faults, readTable } from "./tables.ts";
-import { parseToml, type Table } from "./toml.ts";
+import { isTable, parseToml, type Table } from "./toml.ts";
+import { readSlots, readUpstreams } from "./upstreams.ts";
 
 /** What the server runs with: every value resolved, in the unit that its name says. */
 export interface Config {
@@ -15,10 +19,20 @@ export interface Config {
     readonly host: string;
     readonly port: number;
     readonly apiKeys: readonly string[];
+    /** Each opens everything; where there are any, control needs one. */
+    readonly adminKeys: readonly string[];
     readonly maxBodyBytes: number;
+    /** Of a plain reply kept whole in memory. */
+    readonly maxReplyBytes: number;
     /** Of one attempt; 0 is no limit. */
     readonly firstByteTimeoutMs: number;
+    /** Of silence on a stream that waits; 0 is never. */
+    readonly heartbeatMs: number;
+    /** Whether the rest of lemond's routes is served too. */
+    readonly passthrough: boolean;
     readonly logLevel: LogLevel;
+    /** "auto": text on a terminal, JSON elsewhere. */
+    readonly logFormat: "auto" | "json" | "text";
     /** Held requests per slot. */
     readonly maxWaiting: number;
     readonly drainMs: number;
@@ -28,21 +42,31 @@ export interface Config {
     /** Foreign `Origin` values served; `*` is every one. */
     readonly corsOrigins: readonly string[];
   };
-  readonly lemonade: {
-    /** Origin without a trailing slash. */
-    readonly url: string;
-    readonly apiKey: string | null;
-    readonly loadTimeoutMs: number;
-    readonly pollMs: number;
-    /** 0 is never. */
-    readonly touchMs: number;
-    readonly autoSlots: boolean;
-  };
+  /** The first lemond: implicit slots and pass-through are its own. */
+  readonly lemonade: LemonadeConfig;
+  /** Further ones, which serve the slots that name them. */
+  readonly lemonades: readonly (LemonadeConfig & { readonly name: string })[];
   readonly slots: readonly SlotConfig[];
   readonly upstreams: readonly RemoteConfig[];
 }
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
+
+export interface LemonadeConfig {
+  /** Origin without a trailing slash. */
+  readonly url: string;
+  readonly apiKey: string | null;
+  readonly loadTimeoutMs: number;
+  readonly pollMs: number;
+  /** 0 is never. */
+  readonly touchMs: number;
+  /** False at a further lemond. */
+  readonly autoSlots: boolean;
+  /** Whether lemond's `/internal` is served, to admin keys alone. False at a further lemond. */
+  readonly internal: boolean;
+  /** Requests of ours at lemond's own port at once; null: what its version stands. */
+  readonly maxRequests: number | null;
+}
 
 export interface SlotConfig {
   readonly name: string;
@@ -52,8 +76,27 @@ export interface SlotConfig {
   readonly gate: "reject" | "hold";
   readonly holdMs: number;
   readonly idleAfterMs: number;
+  /** The way of an attempt: to the child itself, or to lemond's port; "auto" is by the model's recipe. */
+  readonly via: "auto" | "child" | "lemond";
+  /** Loaded again by itself when it is found gone. */
+  readonly keep: boolean;
+  /** Whether a stream whose child died goes on with the new one. */
+  readonly isContinued: boolean;
+  /** Who answers while the slot cannot, in this order. */
+  readonly fallback: readonly Fallback[];
+  /** How long a request is held before a fallback answers it; 0 is until the slot fails. */
+  readonly fallbackAfterMs: number;
+  /** Name of its lemond; null is the first. */
+  readonly lemonade: string | null;
   /** Sent to lemond's /v1/load as they are; null: the options last seen for the model. */
   readonly load: Readonly<Record<string, unknown>> | null;
+}
+
+export interface Fallback {
+  /** Name of a slot or a remote. */
+  readonly upstream: string;
+  /** What stands in `model` instead of the client's: a text for a remote, null for a slot. */
+  readonly model: string | null;
 }
 
 export interface RemoteConfig {
@@ -72,6 +115,12 @@ export const slotDefaults: Omit<SlotConfig, "name" | "model"> = {
   gate: "reject",
   holdMs: 180_000,
   idleAfterMs: 300_000,
+  via: "auto",
+  keep: false,
+  isContinued: true,
+  fallback: [],
+  fallbackAfterMs: 0,
+  lemonade: null,
   load: null,
 };
 
@@ -81,6 +130,8 @@ const CONFIG_FILE = "/etc/hal0/dispatch.toml";
 export interface ConfigSources extends Files {
   readonly args: Flags;
   readonly env: Env;
+  /** Addresses and names under which this machine is reached. */
+  ownHosts(): readonly string[];
 }
 
 export type Loaded =
@@ -110,13 +161,27 @@ export function loadConfig(sources: ConfigSources): Loaded {
   readTable("", table, sections, faults);
   const server = readServer(table.server ?? {}, from);
   const lemonade = readLemonade(table.lemonade ?? {}, from);
+  const lemonades = readLemonades(table.lemonades ?? {}, from);
   const slots = readSlots(table, from);
   const upstreams = readUpstreams(table.upstreams ?? {}, from);
-  faults.push(...conflicts(slots, upstreams));
+  const written = {
+    lemonades: keysOf(table.lemonades),
+    upstreams: [...keysOf(table.slots), ...keysOf(table.upstreams)],
+  };
+  const { ownHosts } = sources;
+  faults.push(...conflicts({ server, lemonade, lemonades, slots, upstreams, written, ownHosts }));
   if (server === null || lemonade === null || faults.length > 0) return { ok: false, faults, source };
-  return { ok: true, config: { server, lemonade, slots: values(slots), upstreams: values(upstreams) }, source, notes };
+  const config: Config = {
+    server,
+    lemonade: lemonade.value,
+    lemonades: values(lemonades),
+    slots: values(slots).map((slot) => ({ ...slot, fallback: namedFallbacks(slot, values(upstreams)) })),
+    upstreams: values(upstreams),
+  };
+  return { ok: true, config, source, notes };
 }
 
+const keysOf = (value: unknown): string[] => (isTable(value) ? Object.keys(value) : []);
 const values = <T>(placed: readonly Placed<T>[]): T[] => placed.map(({ value }) => value);
 
 function readConfigFile(sources: ConfigSources, faults: Faults): { source: string | null; table: Table } | null {

@@ -50,6 +50,7 @@ export const oneOf = <const T extends readonly string[]>(choices: T) =>
   v.picklist(choices, expected(`one of ${choices.map((choice) => `"${choice}"`).join(", ")}`));
 export const logLevel = oneOf(["debug", "info", "warn", "error"]);
 export const path = string("a path", (text) => text !== "" && !text.includes("\0"));
+export const anyList = v.array(v.unknown(), expected("a list"));
 export const table = v.custom<Table>(isTable, expected("a table"));
 
 /** A model, an alias or a pattern: what a client may write in `model`. */

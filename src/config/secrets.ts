@@ -5,18 +5,19 @@ import type { Faults } from "./tables.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
-const KEYS_VARIABLE = "HAL0_DISPATCH_API_KEYS";
+/** The variable whose list takes the place of the file's. */
+const VARIABLES = { api_keys: "HAL0_DISPATCH_API_KEYS", admin_keys: "HAL0_DISPATCH_ADMIN_KEYS" } as const;
 
 interface KeySources extends Pick<Files, "readFile"> {
-  /** `server.api_keys`; the environment's list takes its place. */
+  readonly kind: keyof typeof VARIABLES;
   readonly listed: readonly string[];
-  /** Path of `server.api_keys_file`; its keys come on top. One a line, empty lines and lines with `#` first pass. */
+  /** Path of the kind's file; its keys come on top. One a line, empty lines and lines with `#` first pass. */
   readonly keysFile: string | null;
   readonly env: Env;
 }
 
-/** Every key a client may use, each once; null with the faults added. A source that is given but holds no key is a fault: it was meant to protect. */
-export function readApiKeys({ listed, keysFile, env, readFile }: KeySources, faults: Faults): string[] | null {
+/** Every key of that kind, each once; null with the faults added. A source that is given but holds no key is a fault: it was meant to protect. */
+export function readKeys({ kind, listed, keysFile, env, readFile }: KeySources, faults: Faults): string[] | null {
   const before = faults.length;
   const keys = new Set<string>();
   const take = (where: string, found: readonly string[]): void => {
@@ -26,18 +27,20 @@ export function readApiKeys({ listed, keysFile, env, readFile }: KeySources, fau
     for (const key of trimmed) keys.add(key);
   };
 
-  const fromEnv = env[KEYS_VARIABLE];
-  if (fromEnv) take(KEYS_VARIABLE, fromEnv.split(","));
-  else if (listed.length > 0) take("server.api_keys", listed);
+  const variable = VARIABLES[kind];
+  const fromEnv = env[variable];
+  if (fromEnv) take(variable, fromEnv.split(","));
+  else if (listed.length > 0) take(`server.${kind}`, listed);
   if (keysFile !== null) {
+    const where = `server.${kind}_file: ${keysFile}`;
     const text = attemptRead(() => readFile(keysFile));
+    // Trimming takes a byte order mark too.
     if (text.ok)
       take(
-        `server.api_keys_file: ${keysFile}`,
-        // Trimming takes a byte order mark too.
+        where,
         text.value.split("\n").filter((line) => !line.trimStart().startsWith("#")),
       );
-    else faults.push(`server.api_keys_file: ${keysFile} ${text.reason}`);
+    else faults.push(`${where} ${text.reason}`);
   }
   return faults.length > before ? null : [...keys];
 }

@@ -5,6 +5,7 @@ import { examine } from "./examine.ts";
 import { attemptRead, type Files } from "../config/files.ts";
 import { type Finding, findings } from "./findings.ts";
 import { ENVIRONMENT, UNIT } from "./layout.ts";
+import { ownHosts } from "../config/machine.ts";
 import type { Env } from "../config/secrets.ts";
 
 export interface DoctorIo extends Files {
@@ -37,7 +38,7 @@ async function examined(flags: Flags, io: DoctorIo): Promise<Finding[]> {
     read.push(path);
     return text;
   };
-  const loaded = loadConfig({ readFile, listFolder, args: flags, env: { ...service, ...io.env } });
+  const loaded = loadConfig({ readFile, listFolder, ownHosts, args: flags, env: { ...service, ...io.env } });
   if (!loaded.ok) {
     const advice = "mend it; hal0-dispatch --check tells whether it is right";
     return [...notes, ...loaded.faults.map((what): Finding => ({ level: "serious", what, advice }))];

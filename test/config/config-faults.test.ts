@@ -144,8 +144,97 @@ const FAULTS: readonly [title: string, toml: string, ...faults: string[]][] = [
   ["a folder that is a number", "slots_dir = 1", "slots_dir: expected a path, got 1"],
   [
     "two slots with one model",
-    '[slots.a]\nmodel = "extra.Q"\n[slots.b]\nmodel = "user.Q"',
+    '[slots.a]\nmodel = "user.Q"\n[slots.c]\nmodel = "Q"\n[slots.b]\nmodel = "user.Q"',
     "slots.b.model: the model is that of slots.a.model, and a model can have one slot only",
+  ],
+  [
+    "two slots with one model at one further lemond, and not at another",
+    '[lemonades.x]\nurl = "http://x"\n[slots.a]\nmodel = "Q"\n[slots.b]\nmodel = "Q"\nlemonade = "x"\n[slots.c]\nmodel = "Q"\nlemonade = "x"',
+    "slots.c.model: the model is that of slots.b.model, and a model can have one slot only",
+  ],
+  [
+    "a slot at a lemond that there is not",
+    '[slots.a]\nmodel = "x"\nlemonade = "big"',
+    "slots.a.lemonade: there is no [lemonades.big]",
+  ],
+  [
+    "two lemonds at one address",
+    '[lemonades.a]\nurl = "http://LOCALHOST:13305"\n[lemonades.b]\nurl = "http://b"\n[lemonades.c]\nurl = "http://B:80/"\n[lemonades.d]\nurl = "http://b:81"',
+    "lemonades.a.url: this is the lemond of lemonade.url",
+    "lemonades.c.url: this is the lemond of lemonades.b.url",
+  ],
+  [
+    "a further lemond without an address, with what only the first can have",
+    "[lemonades.a]\nauto_slots = true\ninternal = true",
+    "lemonades.a.url: is missing",
+    "lemonades.a.auto_slots: expected false: only [lemonade] can have it",
+    "lemonades.a.internal: expected false: only [lemonade] can have it",
+  ],
+  [
+    "a further lemond with the first one's name",
+    '[lemonades.lemonade]\nurl = "http://a"',
+    'lemonades.lemonade: "lemonade" is the name of the one in [lemonade]',
+  ],
+  [
+    "a further lemond's key that is not set",
+    '[lemonades.a]\nurl = "http://a"\napi_key_env = "LEMONADE_API_KEY"',
+    "lemonades.a.api_key_env: LEMONADE_API_KEY is not set in the environment",
+  ],
+  [
+    "lemond's internal routes without an admin key",
+    '[server]\napi_keys = ["k"]\n[lemonade]\ninternal = true',
+    "lemonade.internal: needs an admin key: set server.admin_keys or HAL0_DISPATCH_ADMIN_KEYS, or leave it false",
+  ],
+  [
+    "no requests at lemond at all",
+    "[lemonade]\nmax_requests = 0",
+    "lemonade.max_requests: expected a whole number from 1 to 1000000, got 0",
+  ],
+  [
+    "a slot whose place is taken",
+    '[slots.events]\nmodel = "x"',
+    'slots.events: a slot cannot be called "events", /api/slots/events is the feed',
+  ],
+  [
+    "a way that is none",
+    '[slots.a]\nmodel = "x"\nvia = "direct"',
+    'slots.a.via: expected one of "auto", "child", "lemond", got "direct"',
+  ],
+  [
+    "a fallback that is no list",
+    '[slots.a]\nmodel = "x"\nfallback = "b"',
+    'slots.a.fallback: expected a list, got "b"',
+  ],
+  [
+    "fallbacks that are misspelt",
+    '[slots.a]\nmodel = "x"\nfallback = [1, {}, { upstrem = "r" }, { upstream = "r", model = "" }]\n[upstreams.r]\nurl = "http://r"\nmodels = ["m"]',
+    "slots.a.fallback[0]: expected a name of 1 to 64 letters, digits, '.', '_' or '-', got 1",
+    "slots.a.fallback[1].upstream: is missing",
+    'slots.a.fallback[2].upstrem: unknown key, did you mean "upstream"?',
+    "slots.a.fallback[2].upstream: is missing",
+    'slots.a.fallback[3].model: expected a name without spaces around it, got ""',
+  ],
+  [
+    "fallbacks that cannot be",
+    '[slots.a]\nmodel = "x"\naliases = ["alias"]\nfallback = ["a", "none", "alias", "r", { upstream = "b", model = "y" }]\n[slots.b]\nmodel = "y"\n[upstreams.r]\nurl = "http://r"\nmodels = ["m", "m/*"]',
+    "slots.a.fallback[0]: a slot cannot be its own fallback",
+    'slots.a.fallback[1]: no slot and no upstream is called "none"',
+    'slots.a.fallback[2]: no slot and no upstream is called "alias"',
+    'slots.a.fallback[3]: "r" has patterns, so say which model: { upstream = "r", model = "…" }',
+    'slots.a.fallback[4]: "b" is a slot, which has a model of its own: leave model out',
+  ],
+  [
+    "names of what is faulty itself, only there",
+    '[lemonades.l]\n[slots.a]\nmodel = "x"\nlemonade = "l"\nfallback = ["b", "r"]\n[slots.b]\n[upstreams.r]\nmodels = ["m"]',
+    "lemonades.l.url: is missing",
+    "slots.b.model: is missing",
+    "upstreams.r.url: is missing",
+  ],
+  [
+    "upstreams at our own address",
+    '[lemonade]\nurl = "http://localhost:8080"\n[upstreams.a]\nurl = "http://[::1]:8080/v1"\nmodels = ["x"]\n[upstreams.b]\nurl = "http://127.0.0.1:8081/v1"\nmodels = ["y"]',
+    "lemonade.url: this is the address of this server itself (port 8080)",
+    "upstreams.a.url: this is the address of this server itself (port 8080)",
   ],
   [
     "a remote with a slot's name",
@@ -223,6 +312,14 @@ test("a fault in a flag or a variable names it", () => {
   ]);
 });
 
+test("lemond's address that is our own is said where it was given", () => {
+  const fault = "this is the address of this server itself (port 13305)";
+  expect(faultsOf({ args: { port: "13305" } })).toEqual([`lemonade.url: ${fault}`]);
+  expect(faultsOf({ args: { port: "13305", lemonade: "http://localhost:13305" } })).toEqual([`--lemonade: ${fault}`]);
+  // Any free port: which one is not known yet.
+  expect(faultsOf({ args: { port: "0", lemonade: "http://localhost:8080" } })).toEqual([]);
+});
+
 const SYNTAX: readonly [title: string, toml: string, fault: string][] = [
   ["a value without quotes", `[server]\nhost = "x"\napi_keys = ["a", true, ${SECRET}]`, "3:24: Strings must be quoted"],
   ["no value", "[server]\r\nport =\r\n", "2:7: Missing value after '='; values must be on the same line"],
@@ -264,6 +361,13 @@ const LEAKS: readonly [title: string, given: Given][] = [
     "a key for the name of its variable",
     { toml: `[upstreams.a]\nurl = "http://a"\nmodels = ["a"]\napi_key_env = "${SECRET}"` },
   ],
+  ["admin keys that are no list", { toml: `[server]\nadmin_keys = "${SECRET}"` }],
+  ["an admin key that no header carries", { env: { HAL0_DISPATCH_ADMIN_KEYS: `${SECRET}ü` } }],
+  [
+    "a key for the name of a further lemond's variable",
+    { toml: `[lemonades.a]\nurl = "http://a"\napi_key_env = "${SECRET}"` },
+  ],
+  ["a key in a further lemond's URL", { toml: `[lemonades.a]\nurl = "http://a/?key=${SECRET}"` }],
   ["one that could be a name", { toml: '[lemonade]\napi_key_env = "gsk_verysecret0123456789"' }],
   ["a user in a URL", { toml: `[lemonade]\nurl = "http://me:${SECRET}@a"` }],
   ["a key in a URL's query", { toml: `[upstreams.a]\nurl = "http://a/?key=${SECRET}"\nmodels = ["a"]` }],

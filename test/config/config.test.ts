@@ -19,9 +19,14 @@ test("no file is needed, and the defaults are those of the README", () => {
         host: "127.0.0.1",
         port: 8080,
         apiKeys: [],
+        adminKeys: [],
         maxBodyBytes: 64 * 1024 * 1024,
+        maxReplyBytes: 64 * 1024 * 1024,
         firstByteTimeoutMs: 3_600_000,
+        heartbeatMs: 5000,
+        passthrough: true,
         logLevel: "info",
+        logFormat: "auto",
         maxWaiting: 256,
         drainMs: 30_000,
         allowAnonymous: false,
@@ -35,7 +40,10 @@ test("no file is needed, and the defaults are those of the README", () => {
         pollMs: 1000,
         touchMs: 20_000,
         autoSlots: true,
+        internal: false,
+        maxRequests: null,
       },
+      lemonades: [],
       slots: [],
       upstreams: [],
     },
@@ -48,9 +56,14 @@ test("every key of the file arrives, in the unit that its name says", () => {
     host = "[::1]"
     port = 0
     api_keys = [" one ", "", "two", "one"]
+    admin_keys = ["root"]
     max_body_mb = 0.5
+    max_reply_mb = 2
     first_byte_timeout_s = 0
+    heartbeat_s = 1.5
+    passthrough = false
     log_level = "warn"
+    log_format = "text"
     max_waiting = 3
     drain_s = 1.5
     allow_anonymous = true
@@ -63,6 +76,17 @@ test("every key of the file arrives, in the unit that its name says", () => {
     poll_s = 0.05
     touch_s = 0.2
     auto_slots = false
+    internal = true
+    max_requests = 2
+    [lemonades.big]
+    url = "http://10.0.0.3:13305"
+    api_key_env = "BIG_KEY"
+    load_timeout_s = 20
+    poll_s = 2
+    touch_s = 3
+    max_requests = 8
+    [lemonades.second]
+    url = "http://10.0.0.4:13305"
     [slots.primary]
     model = "Qwen3"
     aliases = ["gpt-4o", "openai/gpt 5"]
@@ -70,6 +94,12 @@ test("every key of the file arrives, in the unit that its name says", () => {
     gate = "hold"
     hold_s = 0.0001
     idle_after_s = 2
+    via = "lemond"
+    keep = true
+    continue = false
+    fallback = ["b.2", { upstream = "router", model = "x" }, { upstream = "exact" }]
+    fallback_after_s = 4
+    lemonade = "big"
     load = { ctx_size = 4096, nested = { any = ["thing", 1] } }
     [slots."b.2"]
     model = "Gemma"
@@ -79,15 +109,23 @@ test("every key of the file arrives, in the unit that its name says", () => {
     models = ["openai/*", "x"]
     [upstreams.vllm]
     url = "http://10.0.0.2:8000"
-    models = ["*"]`;
-  expect(configOf({ toml, env: { MY_LEMONADE_KEY: " lemon ", ROUTER_KEY: "router" } })).toEqual({
+    models = ["*"]
+    [upstreams.exact]
+    url = "http://10.0.0.2:8001"
+    models = ["first", "second"]`;
+  expect(configOf({ toml, env: { BIG_KEY: "big", MY_LEMONADE_KEY: " lemon ", ROUTER_KEY: "router" } })).toEqual({
     server: {
       host: "::1",
       port: 0,
       apiKeys: ["one", "two"],
+      adminKeys: ["root"],
       maxBodyBytes: 512 * 1024,
+      maxReplyBytes: 2 * 1024 * 1024,
       firstByteTimeoutMs: 0,
+      heartbeatMs: 1500,
+      passthrough: false,
       logLevel: "warn",
+      logFormat: "text",
       maxWaiting: 3,
       drainMs: 1500,
       allowAnonymous: true,
@@ -101,7 +139,33 @@ test("every key of the file arrives, in the unit that its name says", () => {
       pollMs: 50,
       touchMs: 200,
       autoSlots: false,
+      internal: true,
+      maxRequests: 2,
     },
+    lemonades: [
+      {
+        name: "big",
+        url: "http://10.0.0.3:13305",
+        apiKey: "big",
+        loadTimeoutMs: 20_000,
+        pollMs: 2000,
+        touchMs: 3000,
+        autoSlots: false,
+        internal: false,
+        maxRequests: 8,
+      },
+      {
+        name: "second",
+        url: "http://10.0.0.4:13305",
+        apiKey: null,
+        loadTimeoutMs: 600_000,
+        pollMs: 1000,
+        touchMs: 20_000,
+        autoSlots: false,
+        internal: false,
+        maxRequests: null,
+      },
+    ],
     slots: [
       {
         name: "primary",
@@ -111,6 +175,16 @@ test("every key of the file arrives, in the unit that its name says", () => {
         gate: "hold",
         holdMs: 1, // A positive time never becomes 0, which would mean none.
         idleAfterMs: 2000,
+        via: "lemond",
+        keep: true,
+        isContinued: false,
+        fallback: [
+          { upstream: "b.2", model: null },
+          { upstream: "router", model: "x" },
+          { upstream: "exact", model: "first" }, // A remote without patterns that is named alone.
+        ],
+        fallbackAfterMs: 4000,
+        lemonade: "big",
         load: { ctx_size: 4096, nested: { any: ["thing", 1] } },
       },
       { ...slotDefaults, name: "b.2", model: "Gemma" },
@@ -118,6 +192,7 @@ test("every key of the file arrives, in the unit that its name says", () => {
     upstreams: [
       { name: "router", url: "https://openrouter.ai/api/v1", apiKey: "router", models: ["openai/*", "x"] },
       { name: "vllm", url: "http://10.0.0.2:8000", apiKey: null, models: ["*"] },
+      { name: "exact", url: "http://10.0.0.2:8001", apiKey: null, models: ["first", "second"] },
     ],
   });
 });
@@ -189,6 +264,20 @@ test("keys come from the list or the environment in its place, and from a file o
   expect(configOf({ toml, files, env: { HAL0_DISPATCH_API_KEYS: "" } }).server.apiKeys).toEqual(["a", "f1", "f2"]);
 });
 
+test("admin keys have a list, a file and a variable of their own", () => {
+  const toml = '[server]\nadmin_keys = ["a"]\nadmin_keys_file = "admins"';
+  const files = { "/etc/hal0/admins": "f" };
+  const seen = (env: Record<string, string>) => {
+    const { apiKeys, adminKeys } = configOf({ toml, files, env }).server;
+    return [apiKeys, adminKeys];
+  };
+  expect(seen({})).toEqual([[], ["a", "f"]]);
+  expect(seen({ HAL0_DISPATCH_ADMIN_KEYS: "e1,e2" })).toEqual([[], ["e1", "e2", "f"]]);
+  expect(seen({ HAL0_DISPATCH_API_KEYS: "k" })).toEqual([["k"], ["a", "f"]]);
+  expect(faultsOf({ toml })).toEqual(["server.admin_keys_file: /etc/hal0/admins does not exist"]);
+  expect(faultsOf({ env: { HAL0_DISPATCH_ADMIN_KEYS: "," } })).toEqual(["HAL0_DISPATCH_ADMIN_KEYS: holds no key"]);
+});
+
 test("a source of keys that holds none is a fault: it was meant to protect", () => {
   const toml = '[server]\napi_keys_file = "/keys"';
   expect(faultsOf({ toml })).toEqual(["server.api_keys_file: /keys does not exist"]);
@@ -205,6 +294,8 @@ test("an address beyond loopback wants keys, or to be told that it needs none", 
   expect(faultsOf({ env: { HAL0_DISPATCH_HOST: "::" } })[0]).toStartWith(
     "HAL0_DISPATCH_HOST: other machines can reach ::",
   );
+  // They open everything to their owners, and leave the rest to the rule for no keys.
+  expect(faultsOf({ args, env: { HAL0_DISPATCH_ADMIN_KEYS: "k" } })).toHaveLength(1);
   expect(configOf({ args, env: { HAL0_DISPATCH_API_KEYS: "k" } }).server.allowAnonymous).toBe(false);
   expect(configOf({ args: { ...args, allowAnonymous: true } }).server.allowAnonymous).toBe(true);
   expect(configOf({ args, toml: "[server]\nallow_anonymous = true" }).server.host).toBe("192.168.1.5");
@@ -214,11 +305,18 @@ test("what --check prints is the configuration without its secrets", () => {
   const toml = `
     [server]
     api_keys = ["${SECRET}", "${SECRET}2"]
+    admin_keys = ["${SECRET}"]
+    [lemonades.big]
+    url = "http://big:13305"
+    api_key_env = "K"
+    max_requests = 8
     [slots.primary]
     model = "Qwen3"
     load = { ctx_size = 4096, llamacpp_args = "--no-mmap --api-key '${SECRET} x' --hf-token=${SECRET}", auth_token = "${SECRET}" }
     [slots."b.2"]
     model = "Gemma"
+    lemonade = "big"
+    fallback = ["primary", { upstream = "router", model = "openai/gpt" }]
     [upstreams.router]
     url = "https://gateway.example/v1/${SECRET}/openai/"
     api_key_env = "K"
@@ -234,9 +332,14 @@ test("what --check prints is the configuration without its secrets", () => {
     'host = "127.0.0.1"',
     "port = 8080",
     "api_keys = (2 keys)",
+    "admin_keys = (1 key)",
     "max_body_mb = 64",
+    "max_reply_mb = 64",
     "first_byte_timeout_s = 3600",
+    "heartbeat_s = 5",
+    "passthrough = true",
     'log_level = "info"',
+    'log_format = "auto"',
     "max_waiting = 256",
     "drain_s = 30",
     "allow_anonymous = false",
@@ -249,7 +352,17 @@ test("what --check prints is the configuration without its secrets", () => {
     "load_timeout_s = 600",
     "poll_s = 1",
     "touch_s = 20",
+    "# max_requests: 16, or 4 where lemond is older than 11",
     "auto_slots = true",
+    "internal = false",
+    "",
+    "[lemonades.big]",
+    'url = "http://big:13305"',
+    "api_key = (set)",
+    "load_timeout_s = 600",
+    "poll_s = 1",
+    "touch_s = 20",
+    "max_requests = 8",
     "",
     "[slots.primary]",
     'model = "Qwen3"',
@@ -258,6 +371,11 @@ test("what --check prints is the configuration without its secrets", () => {
     'gate = "reject"',
     "hold_s = 180",
     "idle_after_s = 300",
+    'via = "auto"',
+    "keep = false",
+    "continue = true",
+    "fallback = []",
+    "fallback_after_s = 0",
     'load = {"ctx_size":4096,"llamacpp_args":"--no-mmap --api-key (set) --hf-token=(set)","auth_token":"(set)"}',
     "",
     '[slots."b.2"]',
@@ -267,6 +385,12 @@ test("what --check prints is the configuration without its secrets", () => {
     'gate = "reject"',
     "hold_s = 180",
     "idle_after_s = 300",
+    'via = "auto"',
+    "keep = false",
+    "continue = true",
+    'fallback = ["primary", { upstream = "router", model = "openai/gpt" }]',
+    "fallback_after_s = 0",
+    'lemonade = "big"',
     "# load: the options last seen for the model",
     "",
     "[upstreams.router]",
@@ -283,9 +407,9 @@ test("real files are read, and one that cannot be is a fault", () => {
     const path = join(folder, "dispatch.toml");
     writeFileSync(path, '[server]\nport = 7\napi_keys_file = "keys"');
     writeFileSync(join(folder, "keys"), "k1\n");
-    const seen = loadConfig({ args: { config: path }, env: {}, ...systemFiles });
+    const seen = loadConfig({ args: { config: path }, env: {}, ownHosts: () => [], ...systemFiles });
     expect(seen.ok && [seen.source, seen.config.server.port, seen.config.server.apiKeys]).toEqual([path, 7, ["k1"]]);
-    const asFolder = loadConfig({ args: { config: folder }, env: {}, ...systemFiles });
+    const asFolder = loadConfig({ args: { config: folder }, env: {}, ownHosts: () => [], ...systemFiles });
     expect(asFolder).toEqual({ ok: false, source: null, faults: [`--config: ${folder} is a folder, not a file`] });
   } finally {
     rmSync(folder, { recursive: true });

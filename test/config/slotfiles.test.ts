@@ -140,11 +140,11 @@ test("every file's faults are told at once, a syntax error with its line and a f
 function load(toml: string): Loaded {
   const config = join(root, "dispatch.toml");
   writeFileSync(config, toml);
-  return loadConfig({ args: { config }, env: {}, ...systemFiles });
+  return loadConfig({ args: { config }, env: {}, ownHosts: () => [], ...systemFiles });
 }
 
 test("slots_dir is read beside [slots], relative to the configuration file, and shares its rules", () => {
-  read({ "host.toml": "model.default = 'extra.H'", "empty.toml": "" });
+  read({ "host.toml": "model.default = 'H'", "empty.toml": "" });
   const own = (name: string, model: string) => `slots_dir = "slots"\n[slots.${name}]\nmodel = "${model}"`;
   const loaded = load(own("own", "O"));
   expect(loaded.ok && loaded.config.slots.map(({ name }) => name)).toEqual(["own", "host"]);
@@ -164,6 +164,7 @@ test("the usual folder is read where there is no [slots], and only there", () =>
     loadConfig({
       args: {},
       env: {},
+      ownHosts: () => [],
       readFile: (path) => (path === "/etc/hal0/dispatch.toml" ? toml : slotFile),
       listFolder: (path) => {
         listed.push(path);
@@ -183,7 +184,7 @@ test("a usual folder that is there and cannot be read is a fault, one that is no
     const fail = (code: string) => (): never => {
       throw Object.assign(new Error(code), { code });
     };
-    return loadConfig({ args: {}, env: {}, readFile: fail("ENOENT"), listFolder: fail(code) });
+    return loadConfig({ args: {}, env: {}, ownHosts: () => [], readFile: fail("ENOENT"), listFolder: fail(code) });
   };
   expect(from("ENOENT").ok).toBe(true);
   expect(from("EACCES")).toMatchObject({ faults: ["slots_dir: /etc/hal0/slots cannot be read: permission denied"] });

@@ -1,0 +1,12 @@
+// Under which addresses and names this machine is reached, as its system says it.
+import { hostname, networkInterfaces } from "node:os";
+
+/** Every address of its interfaces, its own name, and the name with the endings that home routers give. */
+export function ownHosts(): string[] {
+  const addresses = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
+  const [name = ""] = hostname().toLowerCase().split(".");
+  const names = name === "" ? [] : ["", ...LOCAL_ENDINGS].map((ending) => name + ending);
+  return [...addresses, ...new Set([hostname().toLowerCase(), ...names])];
+}
+
+const LOCAL_ENDINGS = [".local", ".lan", ".home", ".home.arpa", ".internal"];
