@@ -32,15 +32,7 @@ export function promptOf(plan: RequestPlan, seed: number, index: number): Prompt
   const expected = (model: string): string => {
     if (raw !== null) return raw;
     if (reply.kind === "echo") return JSON.stringify({ sha256: prompt.sha256, bytes: prompt.bytes.length });
-    const settings = {
-      model,
-      checkpoint: `/models/${model}.gguf`,
-      type: "llm",
-      ctxSize: 0,
-      warmMs: 0,
-      pingMs: 0,
-      idleMs: 0,
-    } as const;
+    const settings = { model, checkpoint: `/models/${model}.gguf`, type: "llm" } as const;
     const generation = { settings, body: common, tokens: reply.kind === "generated" ? reply.tokens : 0 };
     return timeless((plan.route === "completions" ? completion : chat)(generation).parts.join(""));
   };

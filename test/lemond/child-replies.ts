@@ -11,7 +11,7 @@ export interface Reply {
 }
 
 export interface Generation {
-  readonly settings: ChildSettings;
+  readonly settings: Pick<ChildSettings, "model" | "checkpoint" | "type">;
   readonly body: Body;
   readonly tokens: number;
 }
@@ -158,7 +158,7 @@ export function completion(generation: Generation): Reply {
   return events(parts);
 }
 
-const modelNamed = (settings: ChildSettings, body: Body): string =>
+const modelNamed = (settings: Generation["settings"], body: Body): string =>
   typeof body["model"] === "string" ? body["model"] : settings.checkpoint;
 
 export function embeddings({ settings, body }: Generation): Reply {

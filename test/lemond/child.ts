@@ -47,14 +47,6 @@ function main(): void {
         return exchange.cut("rst");
       }
     }
-    if (!(isHealth && faults.wedge === true && faults.hang !== true && !isDraining)) await thaw();
-    const isLoading = faults.loading === true || performance.now() < warmAt;
-    const routed = isLoading
-      ? { reply: loadingModel(), sim: {}, tokens: 0 }
-      : route({ ...exchange, bodySha256 }, { settings, busySlots: () => busy });
-    const dying = exchange.method === "POST" ? death : undefined;
-    const { pingMs } = settings;
-    const alwaysThawed = (): Promise<void> => Promise.resolve();
     if (exchange.method === "POST") busy += 1;
     let isCounted = exchange.method === "POST";
     const release = (): void => {
@@ -63,6 +55,14 @@ function main(): void {
       if (isDraining && busy === 0) process.exit(0);
     };
     exchange.onGone(release);
+    if (!(isHealth && faults.wedge === true && faults.hang !== true && !isDraining)) await thaw();
+    const isLoading = faults.loading === true || performance.now() < warmAt;
+    const routed = isLoading
+      ? { reply: loadingModel(), sim: {}, tokens: 0 }
+      : route({ ...exchange, bodySha256 }, { settings, busySlots: () => busy });
+    const dying = exchange.method === "POST" ? death : undefined;
+    const { pingMs } = settings;
+    const alwaysThawed = (): Promise<void> => Promise.resolve();
     await sendReply({ exchange, ...routed, pingMs, death: dying, thaw: isHealth ? alwaysThawed : thaw });
     release();
   };
@@ -128,8 +128,11 @@ function main(): void {
     // The second one ends it (recording 73).
     if (isDraining || (busy === 0 && noted.size === 0)) process.exit(0);
     isDraining = true;
-    server?.close();
-    server?.closeIdle();
+    setTimeout(() => {
+      if (settings.endsAtTerm) process.exit(0);
+      server?.close();
+      server?.closeIdle();
+    }, settings.closeMs);
   });
 
   try {

@@ -1,29 +1,24 @@
 // One life of lemond: which models run, who is evicted for whom, and when. It knows no HTTP; `kill` and `restart` make a new one.
-import { startChild, type ChildProcess } from "./process.ts";
+import type { ChildProcess } from "./process.ts";
+import { launch, type LaunchSettings } from "./launch.ts";
 import { createTurns, type Hold } from "./lock.ts";
-import { invalidOptions, launchCommandOf, mergedOptions, sameOptions, type Options } from "./load-options.ts";
+import { invalidOptions, mergedOptions, sameOptions, type Options } from "./load-options.ts";
+import { idleLimitOf, listedOf, now } from "./listed.ts";
 import type { ListedModel, Personality } from "./personality.ts";
-import type { Ports } from "./ports.ts";
 import type { ModelSpec, ModelType } from "./types.ts";
 
-export interface FleetSettings {
+export interface FleetSettings extends LaunchSettings {
   readonly personality: Personality;
-  readonly ports: Ports;
   readonly loadHold: Hold;
   readonly maxModels: number;
   readonly unloadMs: number;
   readonly graceMs: number;
-  readonly warmMs: number;
-  readonly pingMs: number;
-  readonly idleMs: number;
-  readonly answerLoadEarly: boolean;
+  readonly watchdogMs: number;
   readonly idleEvictMs: number | undefined;
   readonly deathNoticeMs: number;
-  readonly loadMs: () => number;
   /** Message of the failure, if this load of the model shall fail. */
   readonly failure: (model: string) => string | undefined;
   readonly shownPid: (child: ChildProcess) => number;
-  readonly onChild: (child: ChildProcess) => void;
   /** `replace`: a child that ran had other options. */
   readonly onLoad: (model: string, kind: "touch" | "load" | "replace") => void;
 }
@@ -41,8 +36,12 @@ export interface Entry {
   onQuiet: (() => void)[];
 }
 
-export type LoadOutcome =
-  { readonly kind: "loaded"; readonly entry: Entry } | { readonly kind: "failed"; readonly message: string };
+export type LoadOutcome = { readonly kind: "loaded" } | { readonly kind: "failed"; readonly message: string };
+
+export interface Use {
+  readonly entry: Entry;
+  readonly done: () => void;
+}
 
 export interface Fleet {
   load(spec: Required<ModelSpec>, asked: Options): Promise<LoadOutcome>;
@@ -50,36 +49,45 @@ export interface Fleet {
   unload(id: string): Promise<boolean>;
   unloadAll(): Promise<void>;
   evict(id: string, silentMs?: number): Promise<void>;
-  entry(id: string): Entry | undefined;
+  has(id: string): boolean;
   ids(): readonly string[];
   /** Health's list; it waits for an unload or eviction under way. */
   snapshot(): Promise<readonly ListedModel[]>;
   /** Resolves when no unload or eviction is under way. */
   settled(): Promise<void>;
-  use(entry: Entry, isStreaming: boolean): () => void;
+  /** A request through lemond begins, once no unload or eviction is under way. Undefined: the model is not loaded any more. */
+  use(id: string, isStreaming: boolean): Promise<Use | undefined>;
   /** The process died: no more decisions. Returns the children it leaves. */
   abandon(): readonly ChildProcess[];
 }
 
-/** Finer than the milliseconds that health shows: two uses within one have an order. */
-const now = (): number => performance.now() + 1_000_000;
-
 export function createFleet(settings: FleetSettings): Fleet {
   const entries = new Map<string, Entry>();
-  /** lemond's load mutex: held by unloads and evictions, wanted by health. A load under way does not hold it. */
+  /** Children of 11.7 that died and are still to be stopped: not listed, and the next load pays for it (recording 30). */
+  const tombstones = new Set<Entry>();
+  /** lemond's load mutex: held by unloads and evictions, wanted by health and chats. A load under way does not hold it. */
   const lock = createTurns();
   const loads = createTurns();
   let isAbandoned = false;
 
+  const forget = (entry: Entry): void => {
+    if (entries.get(entry.spec.id) === entry) entries.delete(entry.spec.id);
+  };
+
+  /** SIGTERM, SIGKILL, and then a sleep for the GPU's driver (lemond's process_unix.cpp; recordings 35 and 37: 5 s, then 2 s). */
   const stop = async (entry: Entry, silentMs: number = settings.graceMs): Promise<void> => {
     if (isAbandoned) return;
     // It waits for what runs through lemond, however long (recordings 35, 37, 39).
     if (entry.inFlight > 0) await new Promise<void>((resolve) => entry.onQuiet.push(resolve));
     const gone = entry.child.stop(silentMs);
     // lemond's patience is `graceMs`: a child that outlives it is an orphan with its socket open, and listed no more.
-    const settled = silentMs > settings.graceMs ? Promise.race([gone, Bun.sleep(settings.graceMs)]) : gone;
-    await Promise.all([settled, Bun.sleep(settings.unloadMs)]);
-    if (entries.get(entry.spec.id) === entry) entries.delete(entry.spec.id);
+    await (silentMs > settings.graceMs ? Promise.race([gone, Bun.sleep(settings.graceMs)]) : gone);
+    await Bun.sleep(settings.unloadMs);
+    forget(entry);
+  };
+
+  const stopAll = async (): Promise<void> => {
+    for (const entry of [...entries.values()]) await stop(entry);
   };
 
   const evictOldestOf = async (type: ModelType): Promise<void> => {
@@ -90,11 +98,21 @@ export function createFleet(settings: FleetSettings): Fleet {
     await evictOldestOf(type);
   };
 
+  const prune = async (): Promise<void> => {
+    for (const entry of [...tombstones]) {
+      await Bun.sleep(settings.unloadMs);
+      tombstones.delete(entry);
+    }
+  };
+
   const watch = (entry: Entry): void => {
     void entry.child.exited.then(async () => {
       if (!settings.personality.noticesDeath) return;
       await Bun.sleep(settings.deathNoticeMs);
-      if (entries.get(entry.spec.id) === entry) entries.delete(entry.spec.id);
+      if (entries.get(entry.spec.id) !== entry) return;
+      forget(entry);
+      tombstones.add(entry);
+      setTimeout(() => tombstones.delete(entry), settings.watchdogMs).unref();
     });
     const idleMs = idleLimitOf(entry.options) ?? settings.idleEvictMs;
     if (idleMs === undefined) return;
@@ -107,25 +125,6 @@ export function createFleet(settings: FleetSettings): Fleet {
     setTimeout(check, idleMs).unref();
   };
 
-  const start = async (spec: Required<ModelSpec>, options: Options): Promise<Entry | undefined> => {
-    const { id: model, checkpoint, type } = spec;
-    const ctxSize = typeof options["ctx_size"] === "number" ? options["ctx_size"] : 4096;
-    const { warmMs, pingMs, idleMs } = settings;
-    let port: number | undefined;
-    for (let tries = 0; tries < 20; tries += 1) {
-      port = settings.ports.next(port);
-      const launchCommand = launchCommandOf(spec, options, port);
-      const child = startChild({ model, checkpoint, type, ctxSize, warmMs, pingMs, idleMs, port, launchCommand });
-      settings.onChild(child);
-      const started = await child.started;
-      if (started === "port-taken") continue;
-      if (started === "failed") return undefined;
-      const pid = settings.shownPid(child);
-      return { spec, child, options, launchCommand, pid, lastUse: now(), inFlight: 0, streaming: 0, onQuiet: [] };
-    }
-    return undefined;
-  };
-
   const attempt = async (
     spec: Required<ModelSpec>,
     options: Options,
@@ -133,45 +132,49 @@ export function createFleet(settings: FleetSettings): Fleet {
   ): Promise<LoadOutcome> => {
     const invalid = invalidOptions(settings.personality, options);
     if (invalid !== undefined) return { kind: "failed", message: invalid };
-    const loadMs = settings.loadMs();
-    const took = Bun.sleep(loadMs);
-    const entry = failure === undefined ? await start(spec, options) : undefined;
-    if (entry === undefined) {
-      if (failure !== undefined) await took;
-      return { kind: "failed", message: failure ?? "llama-server failed to start" };
+    if (failure !== undefined) {
+      await Bun.sleep(settings.loadMs());
+      return { kind: "failed", message: failure };
     }
-    const warm = settings.answerLoadEarly ? 0 : settings.warmMs;
-    await Promise.race([Promise.all([took, Bun.sleep(warm)]), entry.child.exited]);
-    if (isAbandoned) await entry.child.stop(0);
-    if (!entry.child.isAlive) return { kind: "failed", message: "llama-server failed to start" };
-    entry.lastUse = now();
-    return { kind: "loaded", entry };
+    const launched = await launch(settings, spec, options);
+    if (isAbandoned) await launched?.child.stop(0);
+    if (launched?.child.isAlive !== true) return { kind: "failed", message: "llama-server failed to start" };
+    const pid = settings.shownPid(launched.child);
+    const entry = { ...launched, spec, options, pid, lastUse: now(), inFlight: 0, streaming: 0, onQuiet: [] };
+    entries.set(spec.id, entry);
+    watch(entry);
+    return { kind: "loaded" };
   };
 
-  const loadInTurn = async (spec: Required<ModelSpec>, asked: Options): Promise<LoadOutcome> => {
-    const options = mergedOptions(settings.personality, asked);
-    const running = await lock.take(() => entries.get(spec.id));
+  /** What lemond does with its mutex held: true if the model runs as asked, else room has been made for it. */
+  const touchOrMakeRoom = async (spec: Required<ModelSpec>, options: Options): Promise<boolean> => {
+    await prune();
+    const running = entries.get(spec.id);
     if (running !== undefined && sameOptions(running.options, options)) {
       // Nothing is started, also when the child is dead and lemond does not know (recording 30).
       running.lastUse = now();
       settings.onLoad(spec.id, "touch");
-      return { kind: "loaded", entry: running };
+      return true;
     }
     settings.onLoad(spec.id, running?.child.isAlive ? "replace" : "load");
-    if (running !== undefined) await lock.take(() => stop(running));
+    if (running !== undefined) await stop(running);
+    await evictOldestOf(spec.type);
+    return false;
+  };
+
+  const loadInTurn = async (spec: Required<ModelSpec>, asked: Options): Promise<LoadOutcome> => {
+    const options = mergedOptions(settings.personality, asked);
+    if (await lock.take(() => touchOrMakeRoom(spec, options))) return { kind: "loaded" };
     const failure = settings.failure(spec.id);
-    await lock.take(() => evictOldestOf(spec.type));
     await settings.loadHold.passed();
     if (isAbandoned) return { kind: "failed", message: "lemond is gone" };
-    let outcome = await attempt(spec, options, failure);
-    if (outcome.kind === "failed" && entries.size > 0 && !isAbandoned) {
-      await lock.take(async () => void (await Promise.all([...entries.values()].map((entry) => stop(entry)))));
-      outcome = await attempt(spec, options, failure);
-    }
-    if (outcome.kind === "failed") return outcome;
-    entries.set(spec.id, outcome.entry);
-    watch(outcome.entry);
-    return outcome;
+    const outcome = await attempt(spec, options, failure);
+    // What is missing on the disk is no reason to evict anybody (router.cpp: its "nuclear" retry).
+    if (outcome.kind === "loaded" || isAbandoned || /not found|does not exist|No such file/.test(outcome.message))
+      return outcome;
+    if (entries.size === 0) return outcome;
+    await lock.take(stopAll);
+    return attempt(spec, options, failure);
   };
 
   return {
@@ -182,28 +185,23 @@ export function createFleet(settings: FleetSettings): Fleet {
         if (entry !== undefined) await stop(entry);
         return entry !== undefined;
       }),
-    unloadAll: () => lock.take(async () => void (await Promise.all([...entries.values()].map((entry) => stop(entry))))),
+    unloadAll: () => lock.take(stopAll),
     evict: (id, silentMs) =>
       lock.take(async () => {
         const entry = entries.get(id);
         if (entry !== undefined) await stop(entry, silentMs);
       }),
-    entry: (id) => entries.get(id),
+    has: (id) => entries.has(id),
     ids: () => [...entries.keys()],
     snapshot: () => lock.take(() => [...entries.values()].map(listedOf)),
     settled: () => lock.take(() => undefined),
-    use(entry, isStreaming) {
-      entry.lastUse = now();
-      entry.inFlight += 1;
-      if (isStreaming) entry.streaming += 1;
-      let isDone = false;
-      return () => {
-        if (isDone) return;
-        isDone = true;
-        entry.inFlight -= 1;
-        if (isStreaming) entry.streaming -= 1;
-        if (entry.inFlight === 0) for (const go of entry.onQuiet.splice(0)) go();
-      };
+    async use(id, isStreaming) {
+      // Whoever waits for the end of a load is before the chat that it was made for: a load that comes right behind wins.
+      await new Promise((resolve) => setImmediate(resolve));
+      return lock.take(() => {
+        const entry = entries.get(id);
+        return entry === undefined ? undefined : { entry, done: begin(entry, isStreaming) };
+      });
     },
     abandon() {
       isAbandoned = true;
@@ -212,15 +210,17 @@ export function createFleet(settings: FleetSettings): Fleet {
   };
 }
 
-const seconds = (value: unknown): number | undefined => (typeof value === "number" ? value * 1000 : undefined);
-const idleLimitOf = (options: Options): number | undefined =>
-  options["auto_evict"] === true ? seconds(options["evict_idle_timeout"]) : undefined;
-const downsizeLimitOf = (options: Options): number | undefined =>
-  options["auto_evict"] === true ? seconds(options["downsize_idle_timeout"]) : undefined;
-
-function listedOf({ spec, child, options, launchCommand, pid, lastUse, inFlight, streaming }: Entry): ListedModel {
-  const { id, checkpoint, type, maxContextWindow } = spec;
-  const isDownsized = now() - lastUse > (downsizeLimitOf(options) ?? Infinity);
-  const load = { isBusy: inFlight > 0, isStreaming: streaming > 0, isDownsized };
-  return { id, checkpoint, type, url: child.url, pid, lastUse, options, launchCommand, maxContextWindow, ...load };
+/** `last_use` moves when a request through lemond begins, and not again at its end (router.cpp). */
+function begin(entry: Entry, isStreaming: boolean): () => void {
+  entry.lastUse = now();
+  entry.inFlight += 1;
+  if (isStreaming) entry.streaming += 1;
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    entry.inFlight -= 1;
+    if (isStreaming) entry.streaming -= 1;
+    if (entry.inFlight === 0) for (const go of entry.onQuiet.splice(0)) go();
+  };
 }

@@ -21,6 +21,7 @@ import type { ChildProcess } from "./process.ts";
 import type { Call, Lemond, LemondOptions, ModelSpec, Version } from "./types.ts";
 import { createLog } from "./waiters.ts";
 
+export { realTimes } from "./real-times.ts";
 export type {
   Call,
   Child,
@@ -70,6 +71,12 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       graceMs,
       deathNoticeMs,
       unloadMs: options.unloadMs ?? 40,
+      watchdogMs: options.watchdogMs ?? 5000,
+      closeMs: options.closeMs ?? 0,
+      endsAtTerm() {
+        const nth = children.length + 1;
+        return options.endsAtTerm === "all" || (options.endsAtTerm === "every-second" && nth % 2 === 0);
+      },
       warmMs: options.warmMs ?? 0,
       pingMs: options.pingMs ?? 30_000,
       idleMs,

@@ -23,6 +23,8 @@ export interface ChildSettings {
   readonly warmMs: number;
   readonly pingMs: number;
   readonly idleMs: number;
+  readonly closeMs: number;
+  readonly endsAtTerm: boolean;
 }
 
 export const settingsVariable = "SIMULATED_LEMONADE_CHILD";

@@ -20,19 +20,19 @@ export interface StartOptions extends ChildSettings {
 type Mutable = { -readonly [K in keyof ChildRequest]: ChildRequest[K] };
 
 export function startChild(options: StartOptions): ChildProcess {
-  const { model, checkpoint, type, ctxSize, warmMs, pingMs, idleMs, port } = options;
+  const { port, launchCommand, ...settings } = options;
+  const { model, checkpoint } = settings;
   const log = createLog<Mutable>();
   const started = Promise.withResolvers<Start>();
   const acks = new Map<number, (value: number) => void>();
   let orders = 0;
   let isAlive = true;
-  const settings: ChildSettings = { model, checkpoint, type, ctxSize, warmMs, pingMs, idleMs };
 
   const process_ = Bun.spawn(
-    [process.execPath, "--no-orphans", `${import.meta.dir}/child.ts`, ...options.launchCommand.slice(1)],
+    [process.execPath, "--no-orphans", `${import.meta.dir}/child.ts`, ...launchCommand.slice(1)],
     {
       cwd: import.meta.dir,
-      env: { [settingsVariable]: JSON.stringify(settings) },
+      env: { [settingsVariable]: JSON.stringify(settings satisfies ChildSettings) },
       stdio: ["ignore", "ignore", "inherit"],
       serialization: "json",
       ipc(raw) {

@@ -26,15 +26,20 @@ export async function proxied(exchange: Exchange, route: string, context: Contro
 
   const isStream = body["stream"] === true;
   for (let attempt = 1; ; attempt += 1) {
-    let entry = context.fleet.entry(spec.id);
-    // 11.7 asks whether the child is there before it sends; 10.6 trusts its list (recording 30).
-    if (entry === undefined || (!is106 && !entry.child.isAlive)) {
-      if (entry !== undefined) await Promise.all([entry.child.exited, Bun.sleep(context.deathNoticeMs + 1)]);
+    if (!context.fleet.has(spec.id)) {
       const outcome = await context.fleet.load(spec, {});
       if (outcome.kind === "failed") return say(loadFailed(id, outcome.message));
-      entry = outcome.entry;
     }
-    const done = context.fleet.use(entry, isStream);
+    const use = await context.fleet.use(spec.id, isStream);
+    // Evicted between its load and its chat (router.cpp; DESIGN.md section 2, 21).
+    if (use === undefined) return sendNotLoaded(exchange, context, spec.id, isStream);
+    const { entry, done } = use;
+    // 11.7 asks whether the child is there before it sends; 10.6 trusts its list (recording 30).
+    if (!is106 && !entry.child.isAlive) {
+      done();
+      await Promise.all([entry.child.exited, Bun.sleep(context.deathNoticeMs + 1)]);
+      continue;
+    }
     try {
       if (isStream) return await stream(exchange, route, context, entry, text);
       return await say(await whole(exchange, route, context, entry, body));
@@ -47,6 +52,23 @@ export async function proxied(exchange: Exchange, route: string, context: Contro
       done();
     }
   }
+}
+
+async function sendNotLoaded(
+  exchange: Exchange,
+  { personality }: ControlContext,
+  id: string,
+  isStream: boolean,
+): Promise<number> {
+  const error = { message: `No model loaded: ${id}`, type: "model_not_loaded" };
+  if (!isStream) {
+    const status = personality.version === "10.6" ? 500 : 404;
+    await sendPlain(exchange, personality, { status, body: { error } });
+    return status;
+  }
+  await exchange.write(streamHead(personality, exchange.mustClose));
+  await finish(exchange, `data: ${JSON.stringify({ error })}\n\n`);
+  return 200;
 }
 
 class LostChild extends Error {

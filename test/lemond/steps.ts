@@ -8,6 +8,8 @@ export interface Listed {
   readonly pid: number;
   readonly last_use: number;
   readonly recipe_options: Record<string, unknown>;
+  /** 11.7 alone. */
+  readonly is_busy?: boolean;
 }
 
 export const health = async (lemond: Lemond): Promise<readonly Listed[]> => {

@@ -20,10 +20,16 @@ export interface LemondOptions {
   readonly maxModels?: number;
   /** Real: 300 to 600. Default 60. */
   readonly loadMs?: number;
-  /** Real: 2100. Default 40. */
+  /** How long a stop sleeps once the child is gone, also one that was dead. Real: 2000 to 2100. Default 40. */
   readonly unloadMs?: number;
   /** How long a child is left after SIGTERM before SIGKILL, its open streams silent meanwhile. Real: 5000. Default 300. */
   readonly graceMs?: number;
+  /** How long after SIGTERM a child's port still takes connections. Real: 60. Default 0. */
+  readonly closeMs?: number;
+  /** Which children cut their open replies and end at SIGTERM; the others wait for their clients. Real: half. Default `none`. */
+  readonly endsAtTerm?: "none" | "all" | "every-second";
+  /** Until then the next load stops a child of 11.7 that died, sleep included. Real and default: 5000. */
+  readonly watchdogMs?: number;
   /** How long a child answers 503 after it listens. Default 0. */
   readonly warmMs?: number;
   /** `/v1/load` answers while the child still says 503. */
