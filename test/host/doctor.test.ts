@@ -208,18 +208,21 @@ describe("the port", () => {
     expect(levels(of(/hal0-dispatch runs at/))).toEqual(["ok"]);
   });
 
-  test("of another program is serious, also if that is lemond or answers as llama-server does", async () => {
+  test("of another program is serious, also if that is another lemond or answers as llama-server does", async () => {
     await using lemond = await startLemond();
+    await using other = await startLemond();
     using llama = Bun.serve({
       port: 0,
       hostname: "127.0.0.1",
       routes: { "/health": Response.json({ status: "ok" }) },
       fetch: () => new Response(null, { status: 404 }),
     });
-    for (const port of [lemond.port, llama.port ?? 0]) {
+    for (const port of [other.port, llama.port ?? 0]) {
       const { code, of } = await doctor({ port, lemonade: lemond.url });
       expect([code, levels(of(/taken by another program/))]).toEqual([1, ["serious"]]);
     }
+    const { code, of } = await doctor({ port: lemond.port, lemonade: lemond.url });
+    expect([code, levels(of(/^--lemonade: this is the address of this server itself/))]).toEqual([1, ["serious"]]);
   });
 
   test("on an address that this machine does not have is serious", async () => {
