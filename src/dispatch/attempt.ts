@@ -1,6 +1,8 @@
 // One attempt: one fetch to one target, until the first bytes of the reply can be given to the client. Ends as a value.
 // Never retries, never judges whether the target is worth another try.
+import type { Call } from "./call.ts";
 import { endOfEvents, joined, MOST_EVENT_BYTES } from "./sse.ts";
+import { upload } from "./upload.ts";
 
 /**
  * Why a connection counts as lost. `refused`, `reset` and `truncated` (inside the body) are what the socket said, `no host`
@@ -49,16 +51,11 @@ export interface Source {
   cut(ended: Ended): void;
 }
 
-export interface AttemptOptions {
+/** Where an attempt goes, and what it heeds besides its call. */
+export interface Dial {
   readonly url: string;
-  readonly method: string;
-  readonly headers: Headers;
-  readonly body: Uint8Array<ArrayBuffer> | null;
-  /** The client asked for a stream: a reply that is not JSON is passed on as it comes. */
-  readonly wantsStream: boolean;
   /** Milliseconds to the first byte that can be relayed; 0 is no limit. */
   readonly firstByteTimeoutMs: number;
-  readonly client: AbortSignal;
   /** Asked before anything is sent, under the same switch: a cause not to dial at all, or null. */
   readonly objection: ((limit: AbortSignal) => Promise<LossCause | null>) | null;
   /** Called with the attempt's switch before anything is sent. */
@@ -76,30 +73,28 @@ export const OWN_CONNECTION = { keepalive: false, timeout: false, redirect: "man
 const HIGHEST_STATUS = 599;
 
 /** Sends the request once. Never throws for what the network does. */
-export async function attempt(options: AttemptOptions): Promise<Outcome> {
-  if (options.client.aborted) return { kind: "client-gone" };
-  const connection = createConnection(options.client);
-  options.onStart(connection.cut);
+export async function attempt(call: Call, dial: Dial): Promise<Outcome> {
+  if (call.client.aborted) return { kind: "client-gone" };
+  const connection = createConnection(call.client);
+  dial.onStart(connection.cut);
+  const { firstByteTimeoutMs } = dial;
   const timer =
-    options.firstByteTimeoutMs > 0
-      ? setTimeout(() => connection.cut({ kind: "timeout" }), options.firstByteTimeoutMs)
-      : null;
+    firstByteTimeoutMs > 0 ? setTimeout(() => connection.cut({ kind: "timeout" }), firstByteTimeoutMs) : null;
   try {
-    return await exchange(options, connection);
+    return await exchange(call, dial, connection);
   } finally {
     if (timer) clearTimeout(timer);
   }
 }
 
-async function exchange(options: AttemptOptions, connection: Connection): Promise<Outcome> {
-  const { url, method, headers, body } = options;
-  if (options.objection) {
-    const objection = await connection.settle(options.objection(connection.signal), "reset");
+async function exchange(call: Call, { url, objection: ask }: Dial, connection: Connection): Promise<Outcome> {
+  if (ask) {
+    const objection = await connection.settle(ask(connection.signal), "reset");
     if (objection.kind !== "value") return objection;
     if (objection.value !== null) return { kind: "lost", error: "ConnectError", cause: objection.value };
   }
   const response = await connection.settle(
-    fetch(url, { method, headers, body, signal: connection.signal, ...OWN_CONNECTION }),
+    fetch(url, { method: call.method, ...upload(call), signal: connection.signal, ...OWN_CONNECTION }),
     "reset",
   );
   if (response.kind !== "value") return response;
@@ -111,7 +106,7 @@ async function exchange(options: AttemptOptions, connection: Connection): Promis
   const type = (replyHeaders.get("content-type") ?? "").toLowerCase();
   // In an encoded body there are no events to be seen, and none can be added to it.
   const isSse = type.startsWith("text/event-stream") && isPlain(replyHeaders);
-  if (!isSse && (!options.wantsStream || type.includes("json"))) {
+  if (!isSse && (!call.wantsStream || type.includes("json"))) {
     const whole = await connection.settle(response.value.bytes(), "truncated");
     return whole.kind === "value" ? { kind: "reply", status, headers: replyHeaders, body: whole.value } : whole;
   }

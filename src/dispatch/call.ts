@@ -8,7 +8,8 @@ export interface Call {
   readonly url: (base: string) => string;
   readonly method: string;
   readonly headers: Headers;
-  readonly body: Uint8Array<ArrayBuffer> | null;
+  /** Null once no attempt can follow (`letGoOfBody`): a body does not live as long as its stream. */
+  body: Uint8Array<ArrayBuffer> | null;
   readonly wantsStream: boolean;
   readonly client: AbortSignal;
 }

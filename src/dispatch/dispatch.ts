@@ -8,6 +8,7 @@ import { type Decision, type DecisionDeps, openDecision } from "./decision.ts";
 import { internalError, unavailable } from "./failures.ts";
 import { createFind, type FindDeps, isSlot, type Upstream } from "./find.ts";
 import { nameUpstream, replyResponse } from "./reply.ts";
+import { letGoOfBody } from "./upload.ts";
 
 export interface DispatchDeps extends FindDeps, DecisionDeps {}
 
@@ -70,7 +71,9 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       decision.wantsStream = asked.wantsStream;
       const upstream = await find(asked.model);
       decision.upstream = upstream.name;
-      const sent = await upstream.send(callOf(route, request, requestId, upstream, body, asked.wantsStream));
+      const call = callOf(route, request, requestId, upstream, body, asked.wantsStream);
+      const sent = await upstream.send(call);
+      letGoOfBody(call);
       return answer(sent, decision, request.signal);
     } catch (error) {
       return request.signal.aborted ? gone(decision) : refuse(error, decision);

@@ -29,14 +29,9 @@ export function createRemote(config: RemoteConfig, firstByteTimeoutMs: () => num
       cuts.add(cut);
       const end = (): void => void cuts.delete(cut);
       const target = call.url(config.url);
-      const outcome = await attempt({
+      const outcome = await attempt(call, {
         url: target,
-        method: call.method,
-        headers: call.headers,
-        body: call.body,
-        wantsStream: call.wantsStream,
         firstByteTimeoutMs: firstByteTimeoutMs(),
-        client: call.client,
         objection: null,
         onStart: (cut) => {
           cutThis = cut;

@@ -44,14 +44,9 @@ export function createDial(deps: DialDeps) {
     if (process && !process.isAlive())
       return { ...sent, outcome: { kind: "lost", error: "ConnectError", cause: "pid gone" } };
     const flight = flights.begin(child);
-    const outcome = await attempt({
+    const outcome = await attempt(call, {
       url: target,
-      method: call.method,
-      headers: call.headers,
-      body: call.body,
-      wantsStream: call.wantsStream,
       firstByteTimeoutMs: firstByteTimeoutMs(),
-      client: call.client,
       objection:
         (process && !isShared(url)) || checkpoint === null ? null : (limit) => objectionTo(url, checkpoint, limit),
       onStart: (cut) => {

@@ -1,5 +1,6 @@
 // Bytes on real sockets: what the child sent is what the client gets, and the other way round.
 import { describe, expect, test } from "bun:test";
+import { ended } from "../ended.ts";
 import { errorOf } from "../envelope.ts";
 import { farAt } from "../broken.ts";
 import { openRaw, requestText } from "../lemond/raw-client.ts";
@@ -168,4 +169,21 @@ describe("a request's body", () => {
     const response = await fetch(`${stack.url}/api/v1/chat/completions`, { method: "POST", body: chunked });
     expect(await response.json()).toEqual(expected);
   }, 15_000);
+
+  test("of a stream arrives whole and with its length, also where it is sent again", async () => {
+    await using stack = await startStack();
+    for (const size of [60_000, 70_000, 3 * MB]) {
+      const text = JSON.stringify({ stream: true, messages: [], sim: { tokens: 2 }, x: "é".repeat(size) });
+      const sent = { bodyBytes: Buffer.byteLength(text), bodySha256: sha256(Buffer.from(text)) };
+      await stack.child().set({ dieOnPost: { when: "after-headers" } });
+      const first = stack.child();
+      const response = await stack.post("/v1/chat/completions", text);
+      expect([response.headers.get("x-hal0-repair"), (await ended(response)).how]).toEqual(["recovered", "whole"]);
+      for (const child of [first, stack.child()]) {
+        const request = child.requests.findLast(({ method }) => method === "POST");
+        expect(request).toMatchObject(sent);
+        expect(request?.headers).toMatchObject({ "content-length": String(sent.bodyBytes) });
+      }
+    }
+  });
 });
