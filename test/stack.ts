@@ -3,7 +3,7 @@ import type { Config, SlotConfig } from "../src/config/config.ts";
 import { slotDefaults } from "../src/config/config.ts";
 import { createLog } from "../src/observe/log.ts";
 import { createMetrics } from "../src/observe/metrics.ts";
-import type { RepairRecord } from "../src/slots/shared-repair.ts";
+import type { RepairRecord } from "../src/slots/slot.ts";
 import type { SlotSnapshot } from "../src/slots/snapshot.ts";
 import { startServer, type Server } from "../src/server.ts";
 import { startLemond, type Child, type Lemond, type LemondOptions } from "./lemond/index.ts";

@@ -58,8 +58,8 @@ export interface Dial {
   readonly firstByteTimeoutMs: number;
   /** Asked before anything is sent, under the same switch: a cause not to dial at all, or null. */
   readonly objection: ((limit: AbortSignal) => Promise<LossCause | null>) | null;
-  /** Called with the attempt's switch before anything is sent. */
-  readonly onStart: (cut: (ended: Ended) => void) => void;
+  /** Called before anything is sent, with the attempt's switch and when the other end was last heard of. */
+  readonly onStart: (cut: (ended: Ended) => void, heardMs: () => number) => void;
 }
 
 /**
@@ -76,7 +76,7 @@ const HIGHEST_STATUS = 599;
 export async function attempt(call: Call, dial: Dial): Promise<Outcome> {
   if (call.client.aborted) return { kind: "client-gone" };
   const connection = createConnection(call.client);
-  dial.onStart(connection.cut);
+  dial.onStart(connection.cut, connection.heardMs);
   const { firstByteTimeoutMs } = dial;
   const timer =
     firstByteTimeoutMs > 0 ? setTimeout(() => connection.cut({ kind: "timeout" }), firstByteTimeoutMs) : null;
@@ -127,6 +127,7 @@ type Settled<T> = { readonly kind: "value"; readonly value: T } | Ended;
 interface Connection {
   readonly signal: AbortSignal;
   cut(ended: Ended): void;
+  heardMs(): number;
   /** `onReset`: what a reset means at this point. */
   settle<T>(promise: Promise<T>, onReset: "reset" | "truncated"): Promise<Settled<T>>;
 }
@@ -136,6 +137,7 @@ function createConnection(client: AbortSignal): Connection {
   const abort = new AbortController();
   let ended: Ended | null = null;
   let pending: ((settled: Ended) => void) | null = null;
+  let heardMs = performance.now();
   const cut = (how: Ended): void => {
     if (ended) return;
     ended = how;
@@ -147,11 +149,15 @@ function createConnection(client: AbortSignal): Connection {
   return {
     signal: abort.signal,
     cut,
+    heardMs: () => heardMs,
     settle: (promise, onReset) =>
       new Promise((resolve) => {
         pending = resolve;
         promise.then(
-          (value) => resolve(ended ?? { kind: "value", value }),
+          (value) => {
+            heardMs = performance.now();
+            resolve(ended ?? { kind: "value", value });
+          },
           (error: unknown) => resolve(ended ?? lost(error, onReset)),
         );
         if (ended) resolve(ended);

@@ -1,6 +1,6 @@
 // One request on its way to an upstream, and what came of it. Types only.
 import type { LossCause, Outcome } from "./attempt.ts";
-import type { Label } from "../slots/state.ts";
+import type { Label } from "../slots/known.ts";
 
 /** One request for an upstream. `url` gives the target below its API base. */
 export interface Call {
@@ -12,6 +12,8 @@ export interface Call {
   body: Uint8Array<ArrayBuffer> | null;
   readonly wantsStream: boolean;
   readonly client: AbortSignal;
+  /** The rest of a stream that was cut: goes before those who wait for the same child. */
+  readonly isContinuation?: boolean;
 }
 
 /** How a call ended, and the headers that its error carries. A streamed body calls `end` when it is over, with how it was cut. */
@@ -22,5 +24,7 @@ export interface Sent {
   readonly headers: Readonly<Record<string, string>>;
   /** What lemond said, where nothing could be dialled. */
   readonly reason?: string | undefined;
+  /** How long it was held for the slot. */
+  readonly waitedMs?: number;
   readonly end: (interruption: LossCause | null) => void;
 }

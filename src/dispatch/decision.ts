@@ -2,7 +2,7 @@
 import type { ModelRoute } from "../http/routes.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { Label } from "../slots/state.ts";
+import type { Label } from "../slots/known.ts";
 
 export interface DecisionDeps {
   readonly log: Log;

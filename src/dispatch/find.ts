@@ -4,26 +4,25 @@ import { DispatchError } from "../http/errors.ts";
 import type { Slot } from "../slots/slot.ts";
 import type { Slots } from "../slots/slots.ts";
 import type { Remote } from "./remote.ts";
+import type { Remotes } from "./remotes.ts";
 import { availableNames, type Names, resolve } from "./resolve.ts";
 
 export interface FindDeps {
   readonly config: () => Config;
   readonly slots: Slots;
-  readonly remotes: () => ReadonlyMap<string, Remote>;
-  /** lemond's `model_loaded` of the last health. */
-  readonly loadedModel: () => string | null;
+  readonly remotes: Pick<Remotes, "get">;
   readonly lemondUrl: string;
 }
 
 export type Upstream = Slot | Remote;
 
-export const isSlot = (upstream: Upstream): upstream is Slot => "state" in upstream;
+export const isSlot = (upstream: Upstream): upstream is Slot => "record" in upstream;
 
 const NAMES_SHOWN = 100;
 
 /** The function throws DispatchError `dispatch.no_route`, or `dispatch.upstream_unavailable` where lemond would have to be asked and does not answer. */
 export function createFind(deps: FindDeps): (model: string | null) => Upstream | Promise<Upstream> {
-  const names = (): Names => deps.slots.names(deps.config().upstreams, deps.loadedModel());
+  const names = (): Names => deps.slots.names(deps.config().upstreams);
 
   /** Undefined where nothing that is known has that name. */
   const known = (model: string | null): Upstream | undefined => {
@@ -34,7 +33,7 @@ export function createFind(deps: FindDeps): (model: string | null) => Upstream |
       case "implicit":
         return deps.slots.ofModel(found.model);
       case "remote":
-        return deps.remotes().get(found.name);
+        return deps.remotes.get(found.name);
       case "none":
         return undefined;
     }

@@ -2,13 +2,12 @@
 import { createServer } from "node:net";
 import * as v from "valibot";
 import { OWN_CONNECTION } from "../dispatch/attempt.ts";
-import { openChild } from "../slots/child.ts";
 import type { Config } from "../config/config.ts";
 import type { ListedModel, Seen, SeenChild, SeenPort } from "./findings.ts";
-import { createLemonade, type HealthAnswer } from "../lemonade/lemonade.ts";
+import { createLemonade, type HealthAnswer, typeOfLabels } from "../lemonade/lemonade.ts";
 import { createProbe } from "../lemonade/probe.ts";
 import { plainModel } from "../dispatch/resolve.ts";
-import { typeOfLabels } from "../slots/slots.ts";
+import { watchChild } from "../lemonade/process.ts";
 
 const ANSWER_MS = 3000;
 const Models = v.object({
@@ -23,7 +22,7 @@ export async function examine(config: Config, version: string): Promise<Seen> {
   const lemonade = createLemonade(config.lemonade);
   const ask = askerOf(config.lemonade.url, config.lemonade.apiKey);
   const [health, isLive, models, lemondConfig, port] = await Promise.all([
-    lemonade.health(),
+    lemonade.health(0),
     lemonade.isLive(),
     ask("/v1/models?show_all=true", Models),
     ask("/internal/config", LemondConfig),
@@ -54,7 +53,7 @@ async function lookAtChildren({ slots, lemonade }: Config, health: HealthAnswer)
   );
   return Promise.all(
     ours.map(async (loaded) => {
-      const { process } = openChild(loaded, 0);
+      const process = watchChild(loaded);
       const isPidVisible = process !== null;
       process?.close();
       const sign = await probe.health(loaded.url);

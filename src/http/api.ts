@@ -7,11 +7,11 @@ import type { Config } from "../config/config.ts";
 import { DispatchError } from "./errors.ts";
 import { FEED_SILENCE_S, type Events, type Status } from "./feed.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { Order } from "../slots/operate.ts";
 import { statusPage } from "../page/page.ts";
 import type { Repairs } from "../observe/repairs.ts";
-import { availableNames, plainModel, type Names } from "../dispatch/resolve.ts";
+import { availableNames, plainModel } from "../dispatch/resolve.ts";
 import { API_PREFIXES } from "./routes.ts";
+import type { Action } from "../slots/known.ts";
 import type { Slot } from "../slots/slot.ts";
 import type { Slots } from "../slots/slots.ts";
 import { snapshot } from "../slots/snapshot.ts";
@@ -20,18 +20,17 @@ export interface ApiDeps {
   readonly config: () => Config;
   readonly version: string;
   readonly slots: Slots;
-  readonly names: () => Names;
   readonly lemonade: () => Status["lemonade"];
   readonly events: Events;
   readonly repairs: Repairs;
   readonly isDraining: () => boolean;
   readonly scrape: () => ReturnType<Metrics["scrape"]>;
-  readonly operate: (slot: Slot, order: Order) => Promise<void>;
 }
 
 const ACTION_BODY_BYTES = 64 * 1024;
 
 export function createApi(deps: ApiDeps): FixedRoute[] {
+  const names = () => deps.slots.names(deps.config().upstreams);
   const startedS = Math.floor(Date.now() / 1000);
 
   const slotNamed = (name: string | undefined): Slot => {
@@ -46,7 +45,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     const { apiKeys } = deps.config().server;
     const isTold = apiKeys.length === 0 || hasKey(request.headers, apiKeys);
     const lemonade = deps.lemonade();
-    const slots = deps.slots.all().map(({ name, state }) => ({ name, model: state.model, state: state.name }));
+    const slots = deps.slots.all().map(({ name, record }) => ({ name, model: record.model, state: record.state }));
     const body = isTold
       ? { status, version: deps.version, lemonade: { ...lemonade, up: lemonade.up === true }, slots }
       : { status };
@@ -59,7 +58,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
   /** OpenAI's model objects; what lemond says of a model of its own is kept. */
   const models = async (): Promise<{ id: string }[]> => {
     const known = (await deps.slots.models()) ?? [];
-    return availableNames(deps.names()).map((id) => ({
+    return availableNames(names()).map((id) => ({
       ...known.find((model) => plainModel(model.id) === plainModel(id)),
       id,
       object: "model",
@@ -68,7 +67,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     }));
   };
 
-  const act = (action: Order["action"]): FixedRoute => ({
+  const act = (action: Action): FixedRoute => ({
     method: "POST",
     path: `/api/slots/:name/${action}`,
     handler: async (request, { name }) => {
@@ -77,13 +76,13 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
       const model = action === "swap" ? await readModel(request) : null;
       if (model !== null) refuseOwned(model, slot);
       // In the same tick as the look above: two swaps at once must not end with one model.
-      await deps.operate(slot, action === "swap" ? { action, model: model ?? slot.model } : { action });
+      await deps.slots.order(slot, model === null ? { action } : { action, model });
       return Response.json(snapshot(slot));
     },
   });
 
   const refuseOwned = (model: string, slot: Slot): void => {
-    const owner = deps.slots.ownerOf(model);
+    const owner = deps.slots.ownerOf(slot, model);
     if (owner && owner !== slot)
       throw new DispatchError("request.invalid", `model: slot ${owner.name} has this model already.`, {
         path: "model",
@@ -107,7 +106,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
           const id = decoded(params["*"] ?? "");
           const model = (await models()).find((model) => model.id === id);
           if (model) return Response.json(model);
-          const available = availableNames(deps.names()).slice(0, 100);
+          const available = availableNames(names()).slice(0, 100);
           throw new DispatchError("dispatch.no_route", `There is no model ${id.slice(0, 200)}.`, {
             model: id.slice(0, 200),
             available,

@@ -10,6 +10,9 @@ const Loaded = v.object({
   checkpoint: v.optional(v.nullable(v.string()), null),
   type: v.optional(v.string(), "llm"),
   recipe_options: v.optional(v.nullable(v.record(v.string(), v.unknown())), null),
+  recipe: v.optional(v.string(), "llamacpp"),
+  last_use: v.optional(v.nullable(v.number()), null),
+  is_busy: v.optional(v.boolean(), false),
 });
 
 const Health = v.object({
@@ -32,12 +35,17 @@ export interface LoadedModel {
   readonly type: string;
   /** Null where lemond does not say: then nothing is safe to send, a load with other options restarts the child. */
   readonly options: Readonly<Record<string, unknown>> | null;
+  /** What runs it: `llamacpp`, `flm`, `whispercpp`, … */
+  readonly recipe: string;
+  /** A time of lemond's own, which moves with each request that goes through lemond. */
+  readonly lastUse: number | null;
+  readonly isBusy: boolean;
 }
 
 /** One answer of `/v1/health`. */
 export interface Listing {
   readonly kind: "listing";
-  /** Orders listings and adoptions: taken from one counter when the question was asked. */
+  /** The number of the question: it orders listings and adoptions. */
   readonly askedAt: number;
   readonly loaded: readonly LoadedModel[];
   /** Per model type; a negative number is no limit. */
@@ -66,9 +74,8 @@ export type KnownModel = Readonly<Record<string, unknown>> & { readonly id: stri
 
 export interface Lemonade {
   readonly url: string;
-  /** Next value of the counter that orders listings and adoptions. */
-  tick(): number;
-  health(): Promise<HealthAnswer>;
+  /** `question` comes back as `askedAt`. */
+  health(question: number): Promise<HealthAnswer>;
   /** True when lemond answers `/live`, which it does even while its health is blocked. */
   isLive(): Promise<boolean>;
   /** What lemond could load, or null when it does not say. */
@@ -87,8 +94,6 @@ const ANSWER_MS = 3000;
 
 /** A client of the lemond at `url` (origin without a trailing slash). No call throws. */
 export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions): Lemonade {
-  let counter = 0;
-  const tick = (): number => ++counter;
   // lemond has 8 to 32 workers and keeps one busy per open connection: none is left open.
   const headers = { connection: "close", ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }) };
 
@@ -113,9 +118,7 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
 
   return {
     url,
-    tick,
-    health: async () => {
-      const askedAt = tick();
+    health: async (askedAt) => {
       try {
         const response = await get("/v1/health");
         const text = await response.text();
@@ -159,10 +162,9 @@ function parseHealth(text: string, askedAt: number, lemondUrl: string): HealthAn
     // A model that is being loaded may be listed without a URL yet: it is not there for us.
     const model = v.safeParse(Loaded, entry);
     if (!model.success) return [];
-    const { model_name, backend_url, pid, checkpoint, type, recipe_options } = model.output;
-    return [
-      { model: model_name, url: backend_url.replace(/\/+$/, ""), pid, checkpoint, type, options: recipe_options },
-    ];
+    const { model_name, backend_url, recipe_options, last_use, is_busy, ...rest } = model.output;
+    const url = backend_url.replace(/\/+$/, "");
+    return [{ ...rest, model: model_name, url, options: recipe_options, lastUse: last_use, isBusy: is_busy }];
   });
   const isTrusted = (model: LoadedModel): boolean => {
     const name = hostName(new URL(model.url).host);
@@ -196,4 +198,20 @@ export function causeOf(error: unknown): string {
   if (!(error instanceof Error)) return "unknown";
   if (error.name === "TimeoutError") return "no answer in time";
   return "code" in error && typeof error.code === "string" ? error.code : error.name;
+}
+
+/** lemond's model types by the label that its model list gives; anything else is an `llm`. */
+const TYPE_OF_LABEL: Record<string, string> = {
+  embeddings: "embedding",
+  reranking: "reranking",
+  transcription: "transcription",
+  image: "image",
+  tts: "tts",
+};
+
+/** The type of a model by its `labels` in lemond's list. */
+export function typeOfLabels(labels: unknown): string {
+  if (!Array.isArray(labels)) return "llm";
+  for (const [label, type] of Object.entries(TYPE_OF_LABEL)) if (labels.includes(label)) return type;
+  return "llm";
 }

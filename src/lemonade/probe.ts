@@ -11,9 +11,13 @@ export interface Probe {
   identity(url: string, checkpoint: string, limit: AbortSignal): Promise<ChildSign>;
   /** GET /slots: any answer at all is a sign of life that an orphan does not give. */
   slots(url: string): Promise<ChildSign>;
+  /** True when the port answers ECONNREFUSED; a reset, a time-out or our own lack of files or ports is no refusal. */
+  refuses(url: string): Promise<boolean>;
 }
 
 const ANSWER_MS = 3000;
+/** A port that refuses does so at once. */
+const REFUSAL_MS = 1000;
 const REFUSALS: readonly string[] = ["ECONNREFUSED", "ECONNRESET", "EPIPE"];
 const Models = v.object({ data: v.tupleWithRest([v.object({ id: v.string() })], v.unknown()) });
 
@@ -35,6 +39,20 @@ export function createProbe(): Probe {
   return {
     health: (url) => status(`${new URL(url).origin}/health`),
     slots: (url) => status(`${new URL(url).origin}/slots`),
+    refuses: async (url) => {
+      try {
+        const limit = AbortSignal.timeout(REFUSAL_MS);
+        const answer = await fetch(`${new URL(url).origin}/health`, {
+          headers: { connection: "close" },
+          ...OWN_CONNECTION,
+          signal: limit,
+        });
+        await answer.body?.cancel();
+        return false;
+      } catch (error) {
+        return causeOf(error) === "ECONNREFUSED";
+      }
+    },
     identity: async (url, checkpoint, limit) => {
       const answer = await ask(`${url}/models`, limit);
       if (typeof answer === "string") return answer;

@@ -11,8 +11,8 @@ export interface ProcessWatch {
 
 /**
  * Watches the process `pid` if it is the child that listens on `port`, else null: a pid of another namespace may be any
- * process here, so one of its arguments must name the port. The open file belongs to that very process: it never reads
- * another one that got the same pid later, which is what a remembered start time would be compared for.
+ * process here, so one of its arguments must name the port. The open file stays bound to this process even if its pid is
+ * reused, so we need not compare start times.
  */
 export function watchProcess(pid: number, port: number): ProcessWatch | null {
   let fd: number;
@@ -42,6 +42,12 @@ export function watchProcess(pid: number, port: number): ProcessWatch | null {
       isOpen = false; // The number may be another file's from now on.
     },
   };
+}
+
+/** Watches the child that lemond lists, where its pid can be seen here. */
+export function watchChild({ pid, url }: { readonly pid: number | null; readonly url: string }): ProcessWatch | null {
+  const { port, protocol } = new URL(url);
+  return pid === null ? null : watchProcess(pid, Number(port || (protocol === "https:" ? 443 : 80)));
 }
 
 function names(path: string, port: number): boolean {

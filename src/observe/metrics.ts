@@ -1,7 +1,7 @@
 // What is counted, as Prometheus text. The names are contract; label sets are bounded: a slot, a remote, a route of ours,
 // never what a client wrote.
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Label } from "../slots/state.ts";
+import type { Label } from "../slots/known.ts";
 import { SLOT_STATES, type SlotState } from "../slots/transitions.ts";
 
 export interface Metrics {
@@ -11,6 +11,8 @@ export interface Metrics {
   upstreamDead(slot: string, error: string): void;
   /** `seconds` is null where nothing was tried (`backed_off`). */
   repaired(slot: string, outcome: Label, seconds: number | null): void;
+  /** A load that no loss caused. */
+  loaded(slot: string, outcome: Label): void;
   streamInterrupted(upstream: string): void;
   /** The text for a scrape, with what is true now. */
   scrape(now: Gauges): Promise<{ readonly text: string; readonly contentType: string }>;
@@ -49,6 +51,7 @@ export function createMetrics(version: string): Metrics {
     named("upstream_dead_total", "Connections to a slot's child that were lost.", ["slot", "error"]),
   );
   const repairs = new Counter(named("repairs_total", "Repairs by their outcome.", ["slot", "outcome"]));
+  const loads = new Counter(named("loads_total", "Loads that no loss caused, by their outcome.", ["slot", "outcome"]));
   const recovery = new Histogram({
     ...named("recovery_seconds", "Time that a repair took.", ["slot"]),
     buckets: RECOVERY_S,
@@ -88,6 +91,7 @@ export function createMetrics(version: string): Metrics {
       repairs.inc({ slot, outcome });
       if (seconds !== null) recovery.observe({ slot }, seconds);
     },
+    loaded: (slot, outcome) => loads.inc({ slot, outcome }),
     streamInterrupted: (upstream) => interrupted.inc({ upstream }),
     scrape: async (now) => {
       count();

@@ -1,7 +1,7 @@
 // The last repairs as the operator reads them: what was lost, what was done, how long it took. Kept in memory only.
 import type { LossCause } from "../dispatch/attempt.ts";
-import type { RepairRecord } from "../slots/shared-repair.ts";
-import type { Label } from "../slots/state.ts";
+import type { RepairRecord } from "../slots/slot.ts";
+import type { Label } from "../slots/known.ts";
 
 /** One repair in `GET /api/repairs`, on the page and in the event feed. */
 export interface RepairEntry {

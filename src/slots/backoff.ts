@@ -20,7 +20,11 @@ const UNKNOWN_LOAD_S = 15;
 
 /** Seconds until a load is likely done: the median of past ones less what has passed, 1 to 120; 15 when none is known. */
 export function retryAfterS(loadTimesMs: readonly number[], elapsedMs: number): number {
-  const median = loadTimesMs.toSorted((a, b) => a - b)[Math.floor(loadTimesMs.length / 2)];
+  const median = medianMs(loadTimesMs);
   if (median === undefined) return UNKNOWN_LOAD_S;
   return Math.min(120, Math.max(1, Math.ceil((median - elapsedMs) / 1000)));
+}
+
+export function medianMs(timesMs: readonly number[]): number | undefined {
+  return timesMs.toSorted((a, b) => a - b)[Math.floor(timesMs.length / 2)];
 }

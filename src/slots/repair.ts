@@ -1,49 +1,49 @@
-// Decides what happens to a slot between attempt 1 and attempt 2: evidence → next step. Pure: no I/O, no state.
-// The order of the lines is the order of the rules; each rule needs only what is known by then.
+// The repair table: what happens to a request between arrival, attempt 1 and attempt 2, and what is done to the slot.
+// Pure: no I/O, no state. The order of the lines is the order of the rules; each rule needs only what is known by then.
 
 /** What a child's port says to a fresh connection. `refused` is a reset too; `stranger`: another model's child sits there. */
 export type ChildSign = "refused" | "ok" | "loading" | "silent" | "stranger";
 
-/** What is known so far. `unasked` is what a step may still find out. */
-export interface Evidence {
-  readonly clientGone: boolean;
+/** `same` and `elsewhere` compare with the child that was dialled, or the one last found dead. */
+export type LemondEvidence = "unasked" | "refused" | "silent" | "elsewhere" | "same" | "not-listed";
+
+/** `gone`: the process has ended. The rest is what the port says. */
+export type ChildEvidence = "unasked" | "gone" | ChildSign;
+
+/** How a request and its slot stand. */
+export interface Standing {
   /** An operator's load, unload, restart or swap of the slot is under way. */
   readonly operatorActing: boolean;
+  /** Attempt 1 was lost, and nothing was repaired since. */
+  readonly isLost: boolean;
   /** The slot's generation is newer than the one dialled. */
   readonly movedOn: boolean;
-  readonly repairUnderWay: boolean;
+  readonly jobUnderWay: boolean;
   readonly hasChild: boolean;
   readonly backsOff: boolean;
-  /** `same` and `elsewhere` compare with the child dialled, or the one last found dead. */
-  readonly lemond: "unasked" | "refused" | "silent" | "elsewhere" | "same" | "not-listed";
-  /** `gone`: the process has ended. The rest is what the port says. */
-  readonly child: "unasked" | "gone" | ChildSign;
+  /** Another slot's load is about to take the child's room: what is dialled now would be cut. */
+  readonly isClaimed: boolean;
 }
 
-export type Step =
-  | "stop"
-  | "gate"
-  | "use-current"
-  | "join"
-  | "back-off"
-  | "ask-lemond"
-  | "give-up"
-  | "ask-lemond-again"
-  | "adopt"
-  | "ask-child"
-  | "reload"
-  | "keep"
-  | "await-child"
-  | "load";
+export type Way = "gate" | "retarget" | "join" | "back-off" | "repair" | "wait" | "dial";
 
-/** The first rule that applies. `ask-…` and `await-child` are followed by another question with more evidence. */
-export function nextStep(evidence: Evidence): Step {
-  if (evidence.clientGone) return "stop";
-  if (evidence.operatorActing) return "gate";
-  if (evidence.movedOn) return "use-current";
-  if (evidence.repairUnderWay) return "join";
-  if (!evidence.hasChild && evidence.backsOff) return "back-off";
-  switch (evidence.lemond) {
+/** Rows 2 to 5 of the table; row 1, a client that has gone, leaves no request to decide about. */
+export function wayOf(standing: Standing): Way {
+  const { operatorActing, isLost, movedOn, jobUnderWay, hasChild, backsOff, isClaimed } = standing;
+  if (operatorActing) return "gate";
+  if (isLost && hasChild && movedOn) return isClaimed ? "wait" : "retarget";
+  if (jobUnderWay) return "join";
+  if (!hasChild && backsOff) return "back-off";
+  if (isLost || !hasChild) return "repair";
+  return isClaimed ? "wait" : "dial";
+}
+
+export type Remedy =
+  "ask-lemond" | "give-up" | "ask-lemond-again" | "adopt" | "load" | "ask-child" | "reload" | "keep" | "await-child";
+
+/** The rows below: the first rule that applies. `ask-…` and `await-child` are followed by another look with more evidence. */
+export function remedyOf(lemond: LemondEvidence, child: ChildEvidence): Remedy {
+  switch (lemond) {
     case "unasked":
       return "ask-lemond";
     case "refused":
@@ -55,17 +55,17 @@ export function nextStep(evidence: Evidence): Step {
     case "not-listed":
       return "load";
     case "same":
-      return ofListedChild(evidence.child);
+      return remedyForListed(child);
   }
 }
 
-function ofListedChild(child: Evidence["child"]): Step {
+function remedyForListed(child: ChildEvidence): Remedy {
   switch (child) {
     case "unasked":
       return "ask-child";
     case "gone":
     case "refused":
-    case "stranger": // Two models listed at one port: the one that answers there is not ours.
+    case "stranger": // Two models are listed at one port, and the other one answers there.
       return "reload";
     case "ok":
       return "keep";

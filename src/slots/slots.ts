@@ -1,147 +1,108 @@
-// All slots: the configured ones, and one for each model that lemond lists and no slot names. Knows what a client may name.
-import type { Config, SlotConfig } from "../config/config.ts";
-import type { KnownModel, Lemonade, Listing } from "../lemonade/lemonade.ts";
-import { plainModel, type Names } from "../dispatch/resolve.ts";
+// All slots, of every lemond: what a client may name, an operator's orders, reload and the end. Each lemond has a keeper of
+// its own, so that one that hangs holds up nobody else's slots.
+import type { Config, LemonadeConfig } from "../config/config.ts";
+import type { Names } from "../dispatch/resolve.ts";
+import type { Lemonade } from "../lemonade/lemonade.ts";
+import { createKeeper, type Keeper, type KeeperDeps } from "./keeper.ts";
+import type { Action, Settings } from "./known.ts";
 import type { Slot } from "./slot.ts";
 
-export interface SlotsDeps {
+export interface SlotsDeps extends Omit<KeeperDeps, "lemonade" | "settings" | "slots"> {
   readonly config: Config;
-  readonly lemonade: Lemonade;
-  readonly now: () => number;
-  readonly create: (config: SlotConfig) => Slot;
-  readonly implicitConfig: (model: string) => SlotConfig;
+  readonly slotDefaults: Settings["slotDefaults"];
+  readonly createLemonade: (config: LemonadeConfig) => Lemonade;
+}
+
+export interface OrderRequest {
+  readonly action: Action;
+  /** Of a swap. */
+  readonly model?: string;
 }
 
 export type Slots = ReturnType<typeof createSlots>;
 
-/** Models that lemond knows are asked for again after this, so that a model just pulled can be named. */
-const MODELS_FRESH_MS = 2000;
-
-/** lemond's model types by the label that its model list gives; anything else is an `llm`. */
-const TYPE_OF_LABEL: Record<string, string> = {
-  embeddings: "embedding",
-  reranking: "reranking",
-  transcription: "transcription",
-  image: "image",
-  tts: "tts",
-};
+const FIRST = "";
+const HELD_BODIES = 4;
 
 export function createSlots(deps: SlotsDeps) {
   let { config } = deps;
-  const byName = new Map<string, Slot>(config.slots.map((slot) => [slot.name, deps.create(slot)]));
-  const implicit = new Map<string, Slot>();
-  /** Taken out of the configuration with requests still under way: watched until they have ended. */
-  let leaving: Slot[] = [];
-  let known: readonly KnownModel[] | null = null;
-  let askedMs = -Infinity;
-  let asking: Promise<unknown> | null = null;
 
-  /** The configured ones, in the order of the file; an array of its own because every request looks through it. */
-  let configured = [...byName.values()];
-  let knownIds: readonly string[] = [];
+  const settingsOf = (lemonade: LemonadeConfig): Settings => ({
+    lemondUrl: lemonade.url,
+    pollMs: lemonade.pollMs,
+    touchMs: lemonade.touchMs,
+    loadTimeoutMs: lemonade.loadTimeoutMs,
+    autoSlots: lemonade.autoSlots,
+    drainMs: config.server.drainMs,
+    maxWaiting: config.server.maxWaiting,
+    maxHeldBytes: config.server.maxBodyBytes * HELD_BODIES,
+    slotDefaults: deps.slotDefaults,
+  });
+  const lemonades = (): (LemonadeConfig & { name: string })[] => [
+    { ...config.lemonade, name: FIRST },
+    ...config.lemonades,
+  ];
+  const slotsOf = (name: string) => config.slots.filter((slot) => (slot.lemonade ?? FIRST) === name);
 
-  const ownerOf = (model: string): Slot | undefined => {
-    const plain = plainModel(model);
-    return configured.find((slot) => plainModel(slot.model) === plain || plainModel(slot.wanted) === plain);
+  const keepers = new Map<string, Keeper>(
+    lemonades().map((lemonade) => {
+      const { name } = lemonade;
+      const own = { lemonade: deps.createLemonade(lemonade), settings: settingsOf(lemonade), slots: slotsOf(name) };
+      return [name, createKeeper({ ...deps, ...own })];
+    }),
+  );
+  const first = keepers.get(FIRST);
+  if (!first) throw new Error("there is no first lemond");
+  const all = (): Slot[] => {
+    const slots = [...keepers.values()].flatMap((keeper) => keeper.slots());
+    const place = new Map(config.slots.map(({ name }, at) => [name, at]));
+    return slots.toSorted((a, b) => (place.get(a.name) ?? Infinity) - (place.get(b.name) ?? Infinity));
   };
-
-  const ofModel = (model: string): Slot => {
-    const existing = ownerOf(model) ?? implicit.get(plainModel(model));
-    if (existing) return existing;
-    const slot = deps.create(deps.implicitConfig(model));
-    implicit.set(plainModel(model), slot);
-    return slot;
+  /** The configured ones; an array of its own because every request looks through it. */
+  let configured: Slot[] = [];
+  const keepConfigured = (): void => {
+    configured = all().filter((slot) => !slot.record.isImplicit);
   };
-
-  /** Configured slots first. */
-  const all = (): Slot[] => [...configured, ...[...implicit.values()].filter((slot) => !ownerOf(slot.state.model))];
-
-  const everyone = (): Slot[] => [...configured, ...implicit.values(), ...leaving];
+  keepConfigured();
 
   return {
     all,
-    ofModel,
-    get: (name: string): Slot | undefined => byName.get(name) ?? all().find((slot) => slot.name === name),
-    ownerOf,
-    /** All that may have requests under way: those hidden behind a configured slot and those taken out, too. */
-    everyone,
-    /** Slots for a listing: what is loaded and has no slot yet gets one. */
-    forListing: (listing: Listing | null): Slot[] => {
-      if (config.lemonade.autoSlots) for (const { model } of listing?.loaded ?? []) ofModel(model);
-      leaving = leaving.filter((slot) => {
-        const isBusy = slot.flights.count > 0 || slot.waiting.count > 0 || slot.isBusy;
-        if (!isBusy) slot.state.close();
-        return isBusy;
-      });
-      return everyone();
-    },
-    /** What lemond could load; the last answer while it gives none, null before the first. */
-    models: async (): Promise<readonly KnownModel[] | null> => {
-      if (deps.now() - askedMs < MODELS_FRESH_MS) return known;
-      asking ??= deps.lemonade.models().then((models) => {
-        known = models ?? known;
-        knownIds = (known ?? []).map(({ id }) => id);
-        askedMs = models ? deps.now() : -Infinity;
-        asking = null;
-      });
-      await asking;
-      return known;
-    },
-    names: (remotes: Names["remotes"], loadedModel: string | null): Names => ({
+    first,
+    keepers: (): Keeper[] => [...keepers.values()],
+    get: (name: string): Slot | undefined =>
+      configured.find((slot) => slot.name === name) ?? first.slots().find((slot) => slot.name === name),
+    /** The slot of a model that the first lemond knows; made where there is none. */
+    ofModel: (model: string): Slot => first.ofModel(model),
+    /** The configured slot of that lemond which has the model, or will have it. */
+    ownerOf: (slot: Slot, model: string): Slot | undefined =>
+      [...keepers.values()].find((keeper) => keeper.slots().includes(slot))?.ownerOf(model),
+    /** What the first lemond could load; null before it was asked. Throws DispatchError where it does not say. */
+    models: first.models,
+    names: (remotes: Names["remotes"]): Names => ({
       slots: configured,
       remotes,
-      lemondModels: config.lemonade.autoSlots ? knownIds : [],
-      loadedModel: config.lemonade.autoSlots ? loadedModel : null,
+      lemondModels: config.lemonade.autoSlots ? first.knownModels() : [],
+      loadedModel: config.lemonade.autoSlots ? (first.known.listing?.modelLoaded ?? null) : null,
     }),
-    /** What lemond counts the model as (`max_models`), as far as its model list tells. */
-    typeOf: (model: string): string =>
-      typeOfLabels(known?.find(({ id }) => plainModel(id) === plainModel(model))?.["labels"]),
-    /** Resolves when no slot but `name` has an attempt under way on a child of that type, or after `ms`. */
-    othersAreQuiet: async (name: string, type: string, ms: number): Promise<void> => {
-      const isBusy = (slot: Slot): boolean =>
-        slot.name !== name && slot.flights.count > 0 && (slot.state.child?.type ?? type) === type;
-      const { promise: late, resolve } = Promise.withResolvers<"late">();
-      const timer = setTimeout(() => resolve("late"), ms);
-      // One that was quiet may have begun anew while another was waited for.
-      for (let busy = everyone().filter(isBusy); busy.length > 0; busy = everyone().filter(isBusy)) {
-        const quiet = Promise.all(busy.map((slot) => slot.flights.quiet()));
-        if ((await Promise.race([quiet, late])) === "late") break;
-      }
-      clearTimeout(timer);
+    /** Carries out an operator's order. Throws DispatchError: `slot.busy`, `slot.load_failed`, `dispatch.upstream_unavailable`. */
+    order: async (slot: Slot, { action, model }: OrderRequest): Promise<void> => {
+      const fault = await slot.order(action, model ?? slot.record.model);
+      if (fault) throw fault;
     },
-    /** Takes a changed configuration: slots are added, changed and removed; loaded models and running requests stay. */
     configure: (next: Config): void => {
       config = next;
-      const wanted = new Map(next.slots.map((slot) => [slot.name, slot]));
-      // A model that was swapped in gives way where the file now has it elsewhere.
-      const isElsewhere = (slot: Slot): boolean =>
-        next.slots.some(({ name, model }) => name !== slot.name && plainModel(model) === plainModel(slot.wanted));
-      for (const [name, slot] of byName) {
-        if (wanted.get(name)?.model === slot.state.config.model && !isElsewhere(slot)) continue;
-        byName.delete(name);
-        leaving.push(slot);
-      }
-      for (const { model } of next.slots) {
-        const hidden = implicit.get(plainModel(model));
-        if (hidden) leaving.push(hidden);
-        implicit.delete(plainModel(model));
-      }
-      // In the order of the file, which decides among defaults.
-      const kept = new Map(byName);
-      byName.clear();
-      for (const [name, slot] of wanted) {
-        const existing = kept.get(name);
-        existing?.state.configure(slot);
-        byName.set(name, existing ?? deps.create(slot));
-      }
-      configured = [...byName.values()];
+      for (const lemonade of lemonades())
+        keepers.get(lemonade.name)?.configure(settingsOf(lemonade), slotsOf(lemonade.name));
+      keepConfigured();
+    },
+    /** Requests under way, held ones and orders among them. */
+    underWay: (): number => [...keepers.values()].reduce((sum, keeper) => sum + keeper.underWay(), 0),
+    drain: (): void => {
+      for (const keeper of keepers.values()) keeper.drain();
+    },
+    /** Sends everyone away. */
+    stop: (): void => {
+      for (const keeper of keepers.values()) keeper.stop();
     },
   };
-}
-
-/** The type of a model by its `labels` in lemond's list. */
-export function typeOfLabels(labels: unknown): string {
-  if (!Array.isArray(labels)) return "llm";
-  for (const [label, type] of Object.entries(TYPE_OF_LABEL)) if (labels.includes(label)) return type;
-  return "llm";
 }

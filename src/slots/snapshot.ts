@@ -21,23 +21,28 @@ export interface SlotSnapshot {
   readonly default: boolean;
 }
 
-export function snapshot({ name, state, flights, waiting, counts }: Slot): SlotSnapshot {
-  const { child, config } = state;
+export function snapshot({ record, counts, known }: Slot): SlotSnapshot {
+  const { config } = record;
+  const child = record.child === null ? undefined : known.children.get(record.child);
+  const lastLoadMs = record.loadTimesMs.at(-1);
   return {
-    name,
-    state: state.name,
-    model: state.model,
+    name: record.name,
+    state: record.state,
+    model: record.model,
     url: child?.url ?? null,
     pid: child?.pid ?? null,
-    generation: state.generation,
-    in_flight: flights.count,
-    waiting: waiting.count,
-    since: state.since.toISOString(),
-    last_used_at: flights.lastUsedAt?.toISOString() ?? null,
-    last_error: state.lastError,
-    last_load_s: state.lastLoadS,
+    generation: record.generation,
+    in_flight: record.inFlight,
+    waiting: record.held.length,
+    since: timeOf(record.sinceMs),
+    last_used_at: record.lastUsedMs === null ? null : timeOf(record.lastUsedMs),
+    last_error: record.lastError,
+    last_load_s: lastLoadMs === undefined ? null : Math.round(lastLoadMs) / 1000,
     repairs: { ...counts },
     aliases: config.aliases,
     default: config.isDefault,
   };
 }
+
+/** ISO 8601 of a moment of the monotonic clock. */
+const timeOf = (ms: number): string => new Date(performance.timeOrigin + ms).toISOString();

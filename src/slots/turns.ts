@@ -1,50 +1,92 @@
-// Loads take turns: lemond loads one model at a time, and a load that is not read back leaves the others with a false picture.
+// Loads take turns: lemond loads one model at a time, and a load that is not read back leaves the others with a false
+// picture. Whoever has the turn also waits here for room, and for another client's model to be used.
+import { ASK_AGAIN_MS, enterStage, pause } from "./jobs.ts";
+import type { Job, Move, SlotRecord } from "./known.ts";
+import { othersOfType, typeOf } from "./roster.ts";
 
-export interface Turns {
-  /** Resolves with the function that ends the turn; turns are given in the order in which they were asked for. */
-  take(): Promise<() => void>;
-  /** The same at once, or null while somebody has the turn. */
-  takeIfFree(): (() => void) | null;
-  /** Whoever has the turn is about to make lemond drop a model of that type: until the turn ends nobody dials one. */
-  claim(type: string): void;
-  /** Resolves when the claim on that type ends; null where there is none. */
-  claimed(type: string): Promise<void> | null;
+/** A wait for others lasts no longer. */
+const WAIT_MS = 30_000;
+/** How long a model of another client is waited for that is not listed yet. */
+const ABSENT_MS = 10_000;
+/** How long its use must have stood still before its room is taken. */
+const STILL_MS = 2000;
+
+export const hasTurn = ({ known }: Move, slot: SlotRecord): boolean =>
+  known.turn?.slot === slot.id && !known.turn.isTouch;
+
+export function takeTurn(move: Move, slot: SlotRecord, job: Job): void {
+  move.known.queue.push(slot.id);
+  enterStage(move, slot, job, "turn");
+  if (move.known.turn === null) giveTurn(move);
 }
 
-export function createTurns(): Turns {
-  const queue: (() => void)[] = [];
-  let isTaken = false;
-  let claim: { readonly type: string; readonly ended: Promise<void>; readonly end: () => void } | null = null;
+/** Whoever had the turn before may have changed everything: the next one looks again. */
+function giveTurn(move: Move): void {
+  const { known } = move;
+  for (let id = known.queue.shift(); id !== undefined; id = known.queue.shift()) {
+    const slot = known.slots.get(id);
+    if (slot?.job?.stage !== "turn") continue;
+    known.turn = { slot: id, isTouch: false, claim: null };
+    slot.job.untilMs = known.nowMs + slot.config.holdMs;
+    return lookAgain(move, slot, slot.job);
+  }
+}
 
-  const give = (): (() => void) => {
-    let isOver = false;
-    return () => {
-      if (isOver) return;
-      isOver = true;
-      claim?.end();
-      claim = null;
-      const next = queue.shift();
-      if (next) next();
-      else isTaken = false;
-    };
-  };
+export function endTurn(move: Move): void {
+  const claim = move.known.turn?.claim ?? null;
+  move.known.turn = null;
+  if (claim !== null) for (const slot of move.known.slots.values()) if (slot.held.length > 0) move.dirty.push(slot);
+  giveTurn(move);
+}
 
-  const takeIfFree = (): (() => void) | null => {
-    if (isTaken) return null;
-    isTaken = true;
-    return give();
-  };
+/** Forgets the evidence. */
+export function lookAgain(move: Move, slot: SlotRecord, job: Job): void {
+  job.lemond = "unasked";
+  job.child = "unasked";
+  job.againMs = move.known.nowMs;
+  enterStage(move, slot, job, "checking");
+}
 
-  return {
-    claim: (type) => {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      claim = { type, ended: promise, end: resolve };
-    },
-    claimed: (type) => (claim?.type === type ? claim.ended : null),
-    takeIfFree,
-    take: () => {
-      const free = takeIfFree();
-      return free ? Promise.resolve(free) : new Promise((resolve) => queue.push(() => resolve(give())));
-    },
-  };
+/** Waits never so long that a request gives up which could have had its load: half of its hold is kept for that. */
+export function waitFor(move: Move, slot: SlotRecord, job: Job, stage: "newcomer" | "room"): void {
+  const { nowMs, requests } = move.known;
+  job.stageUntilMs = nowMs + WAIT_MS;
+  for (const id of slot.held) {
+    const request = requests.get(id);
+    if (request) job.stageUntilMs = Math.min(job.stageUntilMs, (request.heldSinceMs + request.heldUntilMs) / 2);
+  }
+  job.newcomer = { url: null, lastUse: null, sinceMs: nowMs };
+  enterStage(move, slot, job, stage);
+}
+
+/** Until no other slot has an attempt under way on a child of the type, all at once; from then on none begins there. */
+export function awaitRoom(move: Move, slot: SlotRecord, job: Job): void {
+  const { nowMs, turn } = move.known;
+  if (nowMs < job.stageUntilMs && hasOthersUnderWay(move, slot)) return;
+  if (turn) turn.claim = typeOf(move.known, slot);
+  job.hasRoom = true;
+  lookAgain(move, slot, job);
+}
+
+function hasOthersUnderWay({ known }: Move, slot: SlotRecord): boolean {
+  const type = typeOf(known, slot);
+  for (const request of known.requests.values())
+    if (request.child !== null && request.slot !== slot.id && known.children.get(request.child)?.type === type)
+      return true;
+  return false;
+}
+
+/** Another client's eviction is not fought: its model is left alone until it stands still, or has not shown up. */
+export function awaitNewcomer(move: Move, slot: SlotRecord, job: Job): void {
+  const { nowMs } = move.known;
+  const { listed, isFull } = othersOfType(move.known, slot);
+  const [newest] = listed.toSorted((a, b) => (b.lastUse ?? 0) - (a.lastUse ?? 0));
+  const before = job.newcomer ?? { url: null, lastUse: null, sinceMs: nowMs };
+  const isMoving = newest && (before.url !== newest.url || before.lastUse !== newest.lastUse || newest.isBusy);
+  if (isMoving) job.newcomer = { url: newest.url, lastUse: newest.lastUse, sinceMs: nowMs };
+  const waitedMs = nowMs - (isMoving ? nowMs : before.sinceMs);
+  const isFree = newest ? !isFull || waitedMs >= STILL_MS : waitedMs >= ABSENT_MS;
+  if (!isFree && nowMs < job.stageUntilMs) return pause(move, job, ASK_AGAIN_MS);
+  job.isContested = false;
+  lookAgain(move, slot, job);
 }

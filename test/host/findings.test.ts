@@ -15,6 +15,9 @@ const loaded: LoadedModel = {
   checkpoint: "/a",
   type: "llm",
   options: {},
+  recipe: "llamacpp",
+  lastUse: null,
+  isBusy: false,
 };
 const config: Config = stackConfig("http://127.0.0.1:13305");
 const listing = {

@@ -26,12 +26,15 @@ const LOADED = {
   checkpoint: "/models/tiny-a.gguf",
   type: "llm",
   options: { ctx_size: 4096, llamacpp: { nested: [1] } },
+  recipe: "llamacpp",
+  lastUse: null,
+  isBusy: false,
 };
 
 describe("health", () => {
   const told = async (body: string, status = 200) => {
     await using lemond = await startRemote(reply(body, status));
-    return await clientOf(lemond.url).health();
+    return await clientOf(lemond.url).health(1);
   };
 
   test("is a listing, whatever else stands in it", async () => {
@@ -49,7 +52,7 @@ describe("health", () => {
       version: "11.7.0",
       modelLoaded: "tiny-a",
       maxModels: health.max_models,
-      loaded: [LOADED],
+      loaded: [{ ...LOADED, lastUse: 5 }],
     });
   });
 
@@ -114,18 +117,6 @@ describe("health", () => {
   ])("with status %d says nothing", async (status, body, cause) => {
     expect(await told(body, status)).toEqual({ kind: "silent", cause });
   });
-
-  test("that was asked for later has the higher number, whichever answer comes first", async () => {
-    await using lemond = await startLemond();
-    const client = clientOf(lemond.url);
-    const latch = lemond.holdHealth();
-    const first = client.health();
-    await lemond.received("/v1/health");
-    const settled = client.tick();
-    latch.release();
-    const second = await client.health();
-    expect([await first, settled, second]).toMatchObject([{ askedAt: 1 }, 2, { askedAt: 3 }]);
-  });
 });
 
 describe("a lemond that does not answer", () => {
@@ -133,7 +124,7 @@ describe("a lemond that does not answer", () => {
     const gone = await startRemote();
     await gone[Symbol.asyncDispose]();
     const refused = clientOf(gone.url);
-    expect(await refused.health()).toEqual({ kind: "refused" });
+    expect(await refused.health(1)).toEqual({ kind: "refused" });
     expect(await refused.isLive()).toBe(false);
     expect(await refused.models()).toBeNull();
     expect(await refused.load("tiny-a", {})).toEqual({ ok: false, status: null, error: "ECONNREFUSED" });
@@ -141,7 +132,7 @@ describe("a lemond that does not answer", () => {
 
     await using breaking = await startRemote("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{");
     const broken = clientOf(breaking.url);
-    expect(await broken.health()).toEqual({ kind: "silent", cause: "ECONNRESET" });
+    expect(await broken.health(1)).toEqual({ kind: "silent", cause: "ECONNRESET" });
     expect(await broken.models()).toBeNull();
     expect(await broken.isLive()).toBe(false);
     expect(await broken.load("tiny-a", {})).toEqual({ ok: false, status: null, error: "ECONNRESET" });
@@ -152,7 +143,7 @@ describe("a lemond that does not answer", () => {
     const client = clientOf(mute.url);
     const startedMs = performance.now();
     const loads = Promise.all([client.load("tiny-a", {}), client.load("tiny-a", {}, 100), client.unload("tiny-a")]);
-    const asked = Promise.all([client.health(), client.isLive(), client.models()]);
+    const asked = Promise.all([client.health(1), client.isLive(), client.models()]);
     const late = { ok: false, status: null, error: "no answer in time" };
     expect(await loads).toEqual([late, late, late]);
     expect(performance.now() - startedMs).toBeLessThan(1500);
@@ -187,7 +178,7 @@ describe.each(["10.6", "11.7"] as const)("against lemond %s", (version) => {
     expect(await client.load("tiny-a", { ctx_size: 2048 })).toEqual({ ok: true });
     const child = lemond.child("tiny-a");
     const { url, pid, checkpoint } = child ?? {};
-    const listing = await client.health();
+    const listing = await client.health(1);
     expect(listing).toMatchObject({
       kind: "listing",
       loaded: [{ model: "tiny-a", url, pid, checkpoint, type: "llm" }],
@@ -217,7 +208,7 @@ describe.each(["10.6", "11.7"] as const)("against lemond %s", (version) => {
     await using lemond = await startLemond({ version, apiKey: "lemon-key" });
     const client = createLemonade({ url: lemond.url, apiKey: "lemon-key", loadTimeoutMs: 5000 });
     await client.load("tiny-a", {});
-    await client.health();
+    await client.health(1);
     await client.models();
     await client.isLive();
     await client.unload("tiny-a");
@@ -230,7 +221,7 @@ describe.each(["10.6", "11.7"] as const)("against lemond %s", (version) => {
   test("a wrong key is a refusal, not silence for ever", async () => {
     await using lemond = await startLemond({ version, apiKey: "lemon-key" });
     const client = clientOf(lemond.url, "wrong");
-    const health = await client.health();
+    const health = await client.health(1);
     expect(health.kind === "denied" && health.cause).toMatch(/^health answered 401/);
     expect(await client.models()).toBeNull();
     expect(await client.load("tiny-a", {})).toMatchObject({ ok: false, status: 401 });

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { LossCause } from "../../src/dispatch/attempt.ts";
 import { rememberRepairs, type RepairEntry } from "../../src/observe/repairs.ts";
-import type { RepairRecord } from "../../src/slots/shared-repair.ts";
+import type { RepairRecord } from "../../src/slots/slot.ts";
 import { startStack, type Stack } from "../stack.ts";
 
 const record = (fields: Partial<RepairRecord> = {}): RepairRecord => ({

@@ -15,7 +15,7 @@ const within = async <T>(ms: number, promise: Promise<T>): Promise<T> => {
 
 describe.concurrent("a child that is evicted and keeps its socket open in silence", () => {
   for (const version of ["10.6", "11.7"] as const) {
-    test(`is noticed within 10 s, and a request without its first byte is repaired (lemond ${version})`, async () => {
+    test(`is noticed within 5 s, and a request without its first byte is repaired (lemond ${version})`, async () => {
       await using stack = await startStack({ lemond: { version }, lemonade: watched });
       const old = stack.child();
       // The reply would come after a second: an evicted child generates nothing any more.
@@ -25,13 +25,15 @@ describe.concurrent("a child that is evicted and keeps its socket open in silenc
       await old.receivedAny(({ bodyText }) => bodyText?.includes('"stream":true') === true);
       await old.receivedAny(({ bodyText }) => bodyText?.includes('"stream":false') === true);
       void stack.lemond.evict("tiny-a", { silentMs: 79_000 });
-      for (const reply of await within(10_000, Promise.all(replies)))
+      await within(5000, stack.line("dispatch.upstream_dead_attempting_recover"));
+      // Whoever had it evicted is left 10 s to show up: nobody does.
+      for (const reply of await within(20_000, Promise.all(replies)))
         expect(reply).toMatchObject({ status: 200, label: "recovered", how: "whole" });
       const losses = stack.logged("dispatch.upstream_dead_attempting_recover").map(({ cause }) => cause);
       expect(losses).toEqual(["evicted", "evicted"]); // By evidence: the socket said nothing.
       expect(await promptsOf(stack.child())).toEqual([2]);
       expect([stack.lemond.loads(), stack.lemond.unloads()]).toEqual([2, 0]);
-    }, 20_000);
+    }, 40_000);
 
     test(`is noticed within 10 s, and a stream past its first byte ends with the event (lemond ${version})`, async () => {
       await using stack = await startStack({ lemond: { version }, lemonade: watched });
@@ -119,6 +121,6 @@ describe.concurrent("an orphan that still listens and answers /health 200 but no
       expect(orphan.isAlive).toBe(true);
       expect(await promptsOf(orphan, stack.child())).toEqual([1, 1]);
       expect([stack.lemond.loads(), stack.lemond.unloads()]).toEqual([2, 0]);
-    }, 20_000);
+    }, 40_000);
   }
 });

@@ -1,8 +1,5 @@
 // Faults that a review and the fault campaign found, each with the scene in which it showed.
 import { expect, test } from "bun:test";
-import { systemClock } from "../../src/observe/clock.ts";
-import { slotDefaults } from "../../src/config/config.ts";
-import { createState } from "../../src/slots/state.ts";
 import { startBetween } from "../between.ts";
 import { ended } from "../ended.ts";
 import { startLemond } from "../lemond/index.ts";
@@ -124,39 +121,6 @@ test("a load that fails tells its reason to the client where nothing could be di
   const again = await ended(stack.chat());
   expect(again).toMatchObject({ status: 502, label: "backed_off" });
   expect(String(again.details["cause"])).toContain("out of memory");
-});
-
-test("a child that is taken back after it was thought gone is no new generation", () => {
-  const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, setLevel: () => {} };
-  let ticks = 0;
-  const state = createState(
-    { ...slotDefaults, name: "primary", model: "tiny-a" },
-    {
-      clock: systemClock,
-      log: quiet,
-      tick: () => ++ticks,
-      typeOf: () => "llm",
-      inFlight: () => 0,
-      onChange: () => {},
-      isStrict: true,
-    },
-  );
-  const listed = {
-    model: "tiny-a",
-    url: "http://127.0.0.1:1/v1",
-    pid: 1,
-    checkpoint: null,
-    type: "llm",
-    options: null,
-  };
-  const listing = { askedAt: 0, loaded: [], maxModels: {}, modelLoaded: null, version: "", distrusted: [] };
-  state.adopt(listed, { kind: "listing", ...listing });
-  if (state.child) state.bury(state.child);
-  expect(state.child).toBeNull();
-  state.adopt(listed, { kind: "listing", ...listing });
-  expect(state.generation).toBe(1);
-  state.adopt({ ...listed, pid: 2 }, { kind: "listing", ...listing });
-  expect(state.generation).toBe(2);
 });
 
 test.each(["10.6", "11.7"] as const)(

@@ -139,18 +139,21 @@ describe("while a repair or an on-demand load is in flight", () => {
     expect(stack.lemond.loads()).toBe(1);
   });
 
-  test("loading is not said while no load is: a request that waits for room gets its own error when hold_s ends", async () => {
+  test("loading is not said while no load of the slot is: one that waits for its turn gets its own error and the reason", async () => {
     const slots = [
       { name: "first", model: "tiny-a", isDefault: true },
       { name: "second", model: "tiny-b", holdMs: 300 },
     ];
-    await using stack = await startStack({ slots });
-    const stream = ended(stack.chat({ model: "first", stream: true, sim: { tokens: 20, tokenMs: 60 } }));
-    await stack.child().receivedAny();
+    await using stack = await startStack({ slots, loaded: [] });
+    const latch = stack.lemond.holdLoads();
+    const first = ended(stack.chat({ model: "first" }));
+    await stack.lemond.received("/v1/load");
     const reply = await ended(stack.chat({ model: "second" }));
     expect(reply).toMatchObject({ status: 502, code: "dispatch.upstream_unavailable" });
+    expect(reply.details["cause"]).toBe("not loaded: lemond loads another model");
     expect(Number(reply.headers.get("retry-after"))).toBeGreaterThan(0);
-    expect(await stream).toMatchObject({ status: 200, how: "whole" });
+    latch.release();
+    expect(await first).toMatchObject({ status: 200, how: "whole" });
     expect(stack.lemond.count("/v1/load", "tiny-b")).toBe(0);
   });
 });

@@ -123,6 +123,9 @@ describe("after a load", () => {
     const states = stack.logged("slot.transition").map((line) => `${line["from"]} → ${line["to"]}`);
     expect(states).toEqual([
       "offline → ready",
+      // The attempt counts from the decision to dial, also where the process turns out to be gone.
+      "ready → serving",
+      "serving → ready",
       "ready → offline",
       "offline → starting",
       "starting → warming",

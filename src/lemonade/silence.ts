@@ -1,0 +1,56 @@
+// Finds children that no longer listen although our sockets to them are open: lemond evicts one for somebody else, and it
+// waits until we hang up. Asks a port while a reply from it is silent; reports, and cuts nothing itself.
+import type { Clock } from "../observe/clock.ts";
+import type { Child } from "../slots/known.ts";
+import type { Probe } from "./probe.ts";
+
+export interface Listened {
+  readonly child: Child;
+  readonly heardMs: () => number;
+}
+
+export interface SilenceDeps {
+  readonly probe: Probe;
+  readonly clock: Clock;
+  /** The attempts under way. */
+  readonly flights: () => Iterable<Listened>;
+  /** Its port refused twice. */
+  readonly onRefused: (child: Child) => void;
+}
+
+const SILENT_MS = 500;
+/** A child is asked again after this, once for all that wait for it. */
+const AGAIN_MS = 1000;
+const LOOK_MS = 250;
+/** Between the two refusals that it takes. */
+const PAUSE_MS = 100;
+
+/** The function is to be called when an attempt begins; it looks until none is under way. */
+export function watchSilence({ probe, clock, flights, onRefused }: SilenceDeps): () => void {
+  const askedMs = new WeakMap<Child, number>();
+  let timer: Timer | null = null;
+
+  const ask = async (child: Child): Promise<void> => {
+    if (!(await probe.refuses(child.url))) return;
+    await clock.sleep(PAUSE_MS);
+    if (await probe.refuses(child.url)) onRefused(child);
+  };
+
+  const look = (): void => {
+    let isIdle = true;
+    const now = clock.now();
+    for (const { child, heardMs } of flights()) {
+      isIdle = false;
+      if (now - heardMs() < SILENT_MS || now - (askedMs.get(child) ?? -Infinity) < AGAIN_MS) continue;
+      askedMs.set(child, now);
+      void ask(child);
+    }
+    if (!isIdle || !timer) return;
+    clearInterval(timer);
+    timer = null;
+  };
+
+  return () => {
+    timer ??= setInterval(look, LOOK_MS);
+  };
+}

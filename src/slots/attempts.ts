@@ -1,0 +1,151 @@
+// The attempts of one lemond's requests: the calls under their numbers, one fetch each time that step.ts says so, and the
+// answer to whoever waits for it. Counts nothing and repeats nothing by itself.
+import { attempt, type Ended, type Lost, type LossCause, type Outcome } from "../dispatch/attempt.ts";
+import type { Call, Sent } from "../dispatch/call.ts";
+import type { Probe } from "../lemonade/probe.ts";
+import type { ProcessWatch } from "../lemonade/process.ts";
+import { failureOf } from "./failures.ts";
+import type { Child, Event, Failure, Request, Settings, SlotRecord } from "./known.ts";
+
+export interface AttemptsDeps {
+  readonly probe: Probe;
+  readonly settings: Settings;
+  readonly firstByteTimeoutMs: () => number;
+  readonly happen: (event: Event) => void;
+  readonly processOf: (child: Child) => ProcessWatch | null;
+  readonly onDial: () => void;
+}
+
+interface Pending {
+  readonly call: Call;
+  readonly resolve: (sent: Sent) => void;
+  readonly reject: (error: Error) => void;
+  /** What was dialled last. */
+  target: string;
+}
+
+/** An attempt under way. */
+export interface Flight {
+  readonly child: Child;
+  readonly cut: (ended: Ended) => void;
+  /** When it was last heard of. */
+  readonly heardMs: () => number;
+}
+
+export type Attempts = ReturnType<typeof createAttempts>;
+
+export function createAttempts(deps: AttemptsDeps) {
+  const { happen, probe, settings } = deps;
+  const calls = new Map<number, Pending>();
+  const flights = new Map<number, Flight>();
+  let lastId = 0;
+
+  const settle = (id: number, sent: Omit<Sent, "headers" | "end"> & Partial<Sent>): void => {
+    const pending = calls.get(id);
+    calls.delete(id);
+    pending?.resolve({ headers: {}, end: () => {}, ...sent });
+  };
+
+  /** How the attempt came out, as an event; a reply goes to whoever waits for it. */
+  const conclude = (request: Request, outcome: Outcome): void => {
+    const { id, label, waitedMs } = request;
+    const target = calls.get(id)?.target ?? settings.lemondUrl;
+    if (outcome.kind === "lost") {
+      flights.delete(id);
+      const isWait = outcome.cause === "loading";
+      return happen(isWait ? { kind: "still-loading", request: id } : { kind: "lost", request: id, lost: outcome });
+    }
+    if (outcome.kind === "reply" && "source" in outcome)
+      return settle(id, { outcome, label, target, waitedMs, end: endOf(id) });
+    flights.delete(id);
+    happen({ kind: outcome.kind === "client-gone" ? "left" : "ended", request: id });
+    settle(id, { outcome, label, target, waitedMs });
+  };
+
+  /** Made apart from the attempt: a closure there would keep the request's body for as long as the stream runs. */
+  const endOf = (id: number) => {
+    return (interruption: LossCause | null): void => {
+      if (!flights.delete(id)) return;
+      happen(interruption ? { kind: "broken", request: id, cause: interruption } : { kind: "ended", request: id });
+    };
+  };
+
+  const dialled = async (
+    request: Request,
+    { call, target }: Pending,
+    child: Child,
+    isShared: boolean,
+  ): Promise<void> => {
+    const process = deps.processOf(child);
+    if (process && !process.isAlive()) return conclude(request, GONE);
+    const { checkpoint, url } = child;
+    const outcome = await attempt(call, {
+      url: target,
+      firstByteTimeoutMs: deps.firstByteTimeoutMs(),
+      objection:
+        (process && !isShared) || checkpoint === null ? null : (limit) => objectionTo(probe, url, checkpoint, limit),
+      onStart: (cut, heardMs) => flights.set(request.id, { child, cut, heardMs }),
+    });
+    conclude(request, outcome);
+  };
+
+  return {
+    flights: (): IterableIterator<Flight> => flights.values(),
+    send: (slot: SlotRecord, call: Call): Promise<Sent> => {
+      const id = ++lastId;
+      return new Promise((resolve, reject) => {
+        calls.set(id, { call, resolve, reject, target: settings.lemondUrl });
+        call.client.addEventListener("abort", () => leave(id), { once: true });
+        const bodyBytes = call.body?.byteLength ?? 0;
+        const { requestId: name, isContinuation = false } = call;
+        happen({ kind: "arrived", request: { id, name, slot: slot.id, bodyBytes, isContinuation } });
+      });
+    },
+    dial: (request: Request, child: Child, isShared: boolean): void => {
+      const pending = calls.get(request.id);
+      if (!pending) return;
+      pending.target = pending.call.url(child.url);
+      deps.onDial();
+      void dialled(request, pending, child, isShared);
+    },
+    /** What it was dialled at last. */
+    targetOf: ({ id }: Request): string => calls.get(id)?.target ?? settings.lemondUrl,
+    cut: (request: number, ended: Ended): void => flights.get(request)?.cut(ended),
+    answer: (request: Request, slot: SlotRecord, failure: Failure): void => {
+      const pending = calls.get(request.id);
+      calls.delete(request.id);
+      if (!pending) return;
+      const sent = failureOf(failure, slot, pending.target);
+      if (sent instanceof Error) pending.reject(sent);
+      else pending.resolve({ ...sent, waitedMs: request.waitedMs });
+    },
+  };
+
+  /** The client of a request that is held has gone; an attempt under way hears of it by itself. */
+  function leave(id: number): void {
+    if (!calls.has(id) || flights.has(id)) return;
+    happen({ kind: "left", request: id });
+    settle(id, { outcome: { kind: "client-gone" }, label: null, target: settings.lemondUrl });
+  }
+}
+
+const GONE: Lost = { kind: "lost", error: "ConnectError", cause: "pid gone" };
+
+/** Why a child must not be dialled whose process does not vouch for its port: that may be another model's by now. */
+async function objectionTo(
+  probe: Probe,
+  url: string,
+  checkpoint: string,
+  limit: AbortSignal,
+): Promise<LossCause | null> {
+  const sign = await probe.identity(url, checkpoint, limit);
+  switch (sign) {
+    case "ok":
+    case "silent":
+      return null;
+    case "stranger":
+      return "moved";
+    default:
+      return sign;
+  }
+}

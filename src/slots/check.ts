@@ -1,0 +1,77 @@
+// The checking stage of a job: the evidence of lemond and the child, and what follows from it by the table of repair.ts.
+import type { HealthAnswer } from "../lemonade/lemonade.ts";
+import { adopt, bury, childOf, isListedAs } from "./children.ts";
+import { abandonJob, askChild, askLemond, endJob, failJob, pause, tell } from "./jobs.ts";
+import type { Job, Move, SlotRecord } from "./known.ts";
+import { beginLoad, beginUnload } from "./loads.ts";
+import { type LemondEvidence, remedyOf } from "./repair.ts";
+import { listedFor, othersOfType } from "./roster.ts";
+import { hasTurn, takeTurn, waitFor } from "./turns.ts";
+
+/** Health that took longer was blocked by an eviction. */
+const BLOCKED_MS = 1000;
+
+/** Brings the job as far as it gets without an answer. */
+export function check(move: Move, slot: SlotRecord, job: Job): void {
+  const isLate = move.known.nowMs >= job.untilMs;
+  const remedy = remedyOf(job.lemond, job.child);
+  switch (remedy) {
+    case "ask-lemond":
+      return askLemond(move, job);
+    case "ask-lemond-again":
+      if (isLate) return failJob(move, slot, job, "lemond does not answer", false);
+      job.lemond = "unasked";
+      return pause(move, job);
+    case "ask-child":
+      return askChild(move, slot, job, job.suspect);
+    case "await-child":
+      if (isLate) return failJob(move, slot, job, "the child is still loading", false);
+      job.child = "unasked";
+      return pause(move, job);
+    case "give-up":
+      return failJob(move, slot, job, job.refusal, false);
+    case "adopt":
+    case "keep": {
+      const listed = listedFor(move.known, slot);
+      if (listed && (remedy === "adopt" || slot.child === null)) adopt(move, slot, listed);
+      return endJob(move, slot, job, remedy === "adopt" ? "retargeted" : "alive");
+    }
+    case "load":
+    case "reload":
+      return prepareLoad(move, slot, job, remedy === "reload");
+  }
+}
+
+/** What stands before a load, in this order: a turn, somebody who waits for it, another client's model, room. */
+function prepareLoad(move: Move, slot: SlotRecord, job: Job, isListed: boolean): void {
+  if (!hasTurn(move, slot)) return takeTurn(move, slot, job);
+  const { isFull } = othersOfType(move.known, slot);
+  const isWanted = job.order !== null || job.isKeeping || slot.held.length > 0;
+  const isContested = job.isContested && !isListed;
+  if (!isWanted && (job.isOnDemand || isFull || isContested)) return abandonJob(move, slot, job);
+  if (isContested) return waitFor(move, slot, job, "newcomer");
+  if (isFull && !job.hasRoom) return waitFor(move, slot, job, "room");
+  if (job.suspect !== null) {
+    bury(move, slot, job.suspect);
+    const fields = { slot: slot.name, model: slot.model, unload: isListed };
+    if (job.loads === 0) tell(move, job, "warn", "slot.recover_evicted_dispatched", fields);
+  }
+  return isListed ? beginUnload(move, slot, job) : beginLoad(move, slot, job);
+}
+
+/** lemond's answer to a job that checks. */
+export function weigh(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer, tookMs: number): void {
+  job.lemond = evidenceOf(move, slot, job, answer);
+  if (answer.kind === "denied") job.refusal = `lemond denies access: ${answer.cause}`;
+  const wasBlocked = answer.kind === "silent" || tookMs > BLOCKED_MS;
+  if (wasBlocked && !job.isOnDemand && !job.order && job.loads === 0) job.isContested = true;
+}
+
+function evidenceOf(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer): LemondEvidence {
+  if (answer.kind === "silent") return "silent";
+  if (answer.kind !== "listing") return "refused";
+  const listed = listedFor(move.known, slot);
+  if (!listed) return "not-listed";
+  const suspect = childOf(move, job.suspect);
+  return suspect && isListedAs(suspect, listed) ? "same" : "elsewhere";
+}

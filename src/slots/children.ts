@@ -1,0 +1,184 @@
+// Which child a slot has: adopted, found dead, let go of. Reads lemond's listings; starts no repair and no load.
+import type { LossCause } from "../dispatch/attempt.ts";
+import { isShared, type Listing, type LoadedModel } from "../lemonade/lemonade.ts";
+import { NO_BACK_OFF } from "./backoff.ts";
+import { type Child, type ChildQuestion, type Move, nextId, type SlotRecord } from "./known.ts";
+import type { ChildEvidence } from "./repair.ts";
+import { listedFor } from "./roster.ts";
+import type { SlotState } from "./transitions.ts";
+
+const EVICTED = "model evicted from lemond (auto-reloads on next request)";
+const LOAD_TIMES = 20;
+
+export function childOf({ known }: Move, id: number | null): Child | null {
+  return id === null ? null : (known.children.get(id) ?? null);
+}
+
+/** True when the listed model is this very child. */
+export function isListedAs(child: Pick<Child, "url" | "pid">, listed: LoadedModel): boolean {
+  return child.url === listed.url && child.pid === listed.pid;
+}
+
+/** Two models are listed at its URL, so that a process that lives may have lost its port to the other. */
+export function isSharedUrl({ known }: Move, url: string): boolean {
+  return known.listing !== null && isShared(known.listing, url);
+}
+
+export function enter(move: Move, slot: SlotRecord, to: SlotState): void {
+  const from = slot.state;
+  if (to === from) return;
+  slot.state = to;
+  slot.sinceMs = move.known.nowMs;
+  if (to === "starting") slot.loadStartedMs = move.known.nowMs;
+  move.effects.push({ do: "tell-state", slot, from, to });
+}
+
+/** Follows the requests: serving while some are on the child, ready when none is. */
+export function followUse(move: Move, slot: SlotRecord): void {
+  const isUsed = slot.inFlight > 0;
+  if (slot.state === "idle" && isUsed) enter(move, slot, "ready");
+  if (slot.state === "ready" && isUsed) enter(move, slot, "serving");
+  if (slot.state === "serving" && !isUsed) enter(move, slot, "ready");
+}
+
+/** A child that is listed and not yet anybody's. */
+export function openChild(move: Move, { url, pid, checkpoint, type }: LoadedModel): Child {
+  const id = nextId(move);
+  const child = { id, url, pid, checkpoint, type, knownSince: id, misses: 0, attempts: 0 };
+  const opened: Child = { ...child, examination: null, isEvicted: false };
+  move.known.children.set(id, opened);
+  move.effects.push({ do: "open", child: opened });
+  return opened;
+}
+
+/** Takes the listed child as this slot's; whoever loaded it, it ends the back-off. */
+export function adopt(move: Move, slot: SlotRecord, listed: LoadedModel, opened: Child | null = null): void {
+  const { nowMs } = move.known;
+  const before = childOf(move, slot.child);
+  slot.settledAt = nextId(move);
+  slot.seen = listed;
+  if (!before || !isListedAs(before, listed)) {
+    const { dead } = slot;
+    slot.child = (opened ?? openChild(move, listed)).id;
+    slot.dead = null;
+    slot.adoptedMs = nowMs;
+    // The same child, taken back after it was thought dead, is no new generation.
+    if (!slot.last || !isListedAs(slot.last, listed)) slot.generation++;
+    slot.last = { url: listed.url, pid: listed.pid };
+    for (const old of [before?.id ?? null, dead]) forgetUnused(move, old);
+  }
+  if (slot.state === "warming" && slot.loadStartedMs !== null)
+    slot.loadTimesMs = [...slot.loadTimesMs, nowMs - slot.loadStartedMs].slice(-LOAD_TIMES);
+  slot.backOff = NO_BACK_OFF;
+  slot.lastError = null;
+  slot.isDismissed = false;
+  if (slot.state !== "serving" && slot.state !== "idle") enter(move, slot, "ready");
+  followUse(move, slot);
+  move.dirty.push(slot);
+}
+
+/** The child is dead or gone, and nobody told us. */
+export function bury(move: Move, slot: SlotRecord, dead: number): void {
+  const before = slot.dead;
+  slot.dead = dead;
+  if (before !== dead) forgetUnused(move, before);
+  if (slot.child === dead) letGo(move, slot, EVICTED);
+}
+
+/** lemond has said that the child is unloaded. */
+export function release(move: Move, slot: SlotRecord): void {
+  const { child } = slot;
+  letGo(move, slot, null);
+  forgetUnused(move, child);
+}
+
+function letGo(move: Move, slot: SlotRecord, error: string | null): void {
+  slot.child = null;
+  slot.settledAt = nextId(move);
+  slot.lastError = error;
+  enter(move, slot, "offline");
+  move.dirty.push(slot);
+}
+
+/** Lets go of a child that no slot, no attempt and no job has any more. */
+export function forgetUnused(move: Move, id: number | null): void {
+  const child = childOf(move, id);
+  if (!child || child.attempts > 0) return;
+  for (const { child: own, dead, job } of move.known.slots.values())
+    if (own === id || dead === id || job?.suspect === id || job?.fresh === id) return;
+  move.known.children.delete(child.id);
+  move.effects.push({ do: "forget", child: child.id });
+}
+
+/** Shows a listing to every slot. `gone`: children whose process has ended. */
+export function observe(move: Move, listing: Listing, gone: readonly number[]): void {
+  for (const slot of move.known.slots.values()) {
+    const listed = listedFor(move.known, slot);
+    if (listed) slot.seen = listed;
+    // While a job runs, it updates the slot; the listing must not interfere.
+    if (slot.job || listing.askedAt <= slot.settledAt) continue;
+    const child = childOf(move, slot.child);
+    const dead = childOf(move, slot.dead);
+    const isSame = child !== null && listed !== undefined && isListedAs(child, listed);
+    if (child && (!listed || (isSame && gone.includes(child.id)))) bury(move, slot, child.id);
+    else if (listed && !isSame && !(dead && listed.pid !== null && isListedAs(dead, listed))) adopt(move, slot, listed);
+  }
+  for (const child of move.known.children.values()) if (child.attempts > 0) judge(move, child, listing);
+}
+
+/** A connection may stay open and silent long after its child is gone: lemond no longer listing it ends the attempt. */
+function judge(move: Move, child: Child, listing: Listing): void {
+  if (listing.askedAt <= child.knownSince) return;
+  if (listing.loaded.some((listed) => isListedAs(child, listed))) child.misses = 0;
+  else if (++child.misses > 1) cutAttempts(move, child.id, "evicted");
+  else examine(move, child, "port");
+}
+
+/** Asks a child with attempts under way whether it is still there; one question at a time. */
+export function examine(move: Move, child: Child, how: ChildQuestion): void {
+  if (child.examination !== null) return;
+  child.examination = nextId(move);
+  move.effects.push({
+    do: "ask-child",
+    question: child.examination,
+    child,
+    how,
+    isShared: isSharedUrl(move, child.url),
+  });
+}
+
+/** lemond refuses connections, so nobody vouches for its children. */
+export function suspectAll(move: Move, gone: readonly number[]): void {
+  for (const slot of move.known.slots.values())
+    if (slot.child !== null && gone.includes(slot.child) && !slot.job) bury(move, slot, slot.child);
+  for (const child of move.known.children.values()) if (child.attempts > 0) examine(move, child, "slots");
+}
+
+/**
+ * The answer to `examine`. One that is left behind by lemond 10.6 after `kill -9` still listens and says 200 to /health, but
+ * gives /slots no answer at all: then the sign is `silent`, and counts only while lemond is down.
+ */
+export function examined(move: Move, child: Child, how: ChildQuestion, sign: ChildEvidence): void {
+  child.examination = null;
+  if (sign === "gone" || sign === "refused" || sign === "stranger") return cutAttempts(move, child.id, "evicted");
+  if (how !== "slots" || sign !== "silent" || move.known.isUp !== false) return;
+  for (const slot of move.known.slots.values()) if (slot.child === child.id && !slot.job) bury(move, slot, child.id);
+  cutAttempts(move, child.id, "wedged");
+}
+
+/** Its port refuses although our sockets to it are open: lemond evicts it for somebody else, and it waits for us to hang up. */
+export function portRefused(move: Move, child: Child): void {
+  child.isEvicted = true;
+  cutAttempts(move, child.id, "evicted");
+}
+
+export function cutAttempts({ known, effects }: Move, child: number, cause: LossCause): void {
+  for (const request of known.requests.values())
+    if (request.child === child) effects.push({ do: "cut", request: request.id, cause });
+}
+
+/** All that are under way for one slot. */
+export function cutRequests({ known, effects }: Move, slot: number, cause: LossCause): void {
+  for (const request of known.requests.values())
+    if (request.slot === slot && request.child !== null) effects.push({ do: "cut", request: request.id, cause });
+}

@@ -1,0 +1,192 @@
+// A job of a slot begins, asks and ends. A repair, a load on demand or an operator's order; one for each slot at a time.
+// What it does between is in check.ts, loads.ts and orders.ts.
+import type { LossCause } from "../dispatch/attempt.ts";
+import { afterFailure } from "./backoff.ts";
+import { bury, childOf, enter, forgetUnused, isSharedUrl } from "./children.ts";
+import {
+  type Job,
+  type Label,
+  type Move,
+  nextId,
+  type Order,
+  type OrderFault,
+  type Phase,
+  type SlotRecord,
+  type Stage,
+} from "./known.ts";
+import type { ChildEvidence } from "./repair.ts";
+import { endWaits } from "./requests.ts";
+import { endTurn, hasTurn } from "./turns.ts";
+
+/** How long lemond is left alone before it is asked again, and a child that loads before it is. */
+export const ASK_AGAIN_MS = 250;
+
+interface Start {
+  readonly cause: LossCause;
+  readonly request: string | null;
+  readonly isOnDemand: boolean;
+  readonly isKeeping?: boolean;
+  readonly order?: Order;
+  readonly child?: ChildEvidence;
+}
+
+/** Starts one; the caller has seen that none is under way. It finishes also when nobody waits for it any more. */
+export function startJob(move: Move, slot: SlotRecord, start: Start): void {
+  const { nowMs, settings } = move.known;
+  const { order = null, isKeeping = false, child = "unasked", cause, request, isOnDemand } = start;
+  const suspect = slot.child ?? slot.dead;
+  slot.job = {
+    id: nextId(move),
+    order,
+    isOnDemand,
+    isKeeping,
+    cause,
+    request,
+    suspect,
+    startedMs: nowMs,
+    untilMs: nowMs + slot.config.holdMs,
+    stage: order?.isTakingDown ? "draining" : "checking",
+    stageUntilMs: order ? nowMs + settings.drainMs : nowMs,
+    lemond: "unasked",
+    child,
+    question: null,
+    againMs: nowMs,
+    refusal: "lemond refuses connections",
+    fault: null,
+    loads: 0,
+    hasRoom: false,
+    isContested: childOf(move, suspect)?.isEvicted ?? false,
+    newcomer: null,
+    fresh: null,
+    pauseMs: 0,
+    refusedSinceMs: null,
+  };
+  slot.isDismissed = false;
+  move.dirty.push(slot);
+}
+
+export function enterStage(move: Move, slot: SlotRecord, job: Job, stage: Stage): void {
+  job.stage = stage;
+  move.dirty.push(slot);
+}
+
+/** Nothing is asked before `ms` from now. */
+export function pause(move: Move, job: Job, ms = ASK_AGAIN_MS): void {
+  job.againMs = move.known.nowMs + ms;
+}
+
+export function askLemond(move: Move, job: Job): void {
+  job.question = nextId(move);
+  move.effects.push({ do: "ask-lemond", question: job.question });
+}
+
+export function askChild(move: Move, slot: SlotRecord, job: Job, id: number | null): void {
+  const child = childOf(move, id);
+  if (!child) {
+    job.child = "gone";
+    move.dirty.push(slot);
+    return;
+  }
+  job.question = nextId(move);
+  const isShared = isSharedUrl(move, child.url);
+  move.effects.push({ do: "ask-child", question: job.question, child, how: "port", isShared });
+}
+
+export function tell(move: Move, job: Job, level: "info" | "warn" | "error", event: string, fields: object): void {
+  move.effects.push({ do: "log", level, event, request: job.request, fields: { ...fields } });
+}
+
+/** The slot has a child that serves. */
+export function endJob(move: Move, slot: SlotRecord, job: Job, found: "retargeted" | "alive" | "loaded"): void {
+  const label = found === "loaded" && !job.isOnDemand && !job.order ? "recovered" : found;
+  close(move, slot, job, label, null);
+  if (job.order) move.effects.push({ do: "tell-order", order: job.order.id, fault: null });
+}
+
+/** Nobody waits for the load any more, or it would cost another client its model: lemond is not asked for it. */
+export function abandonJob(move: Move, slot: SlotRecord, job: Job): void {
+  if (job.suspect !== null) bury(move, slot, job.suspect);
+  close(move, slot, job, null, null);
+}
+
+/** `isLoad`: lemond was asked for a load, and is left alone for a while now. */
+export function failJob(move: Move, slot: SlotRecord, job: Job, reason: string, isLoad: boolean): void {
+  const { nowMs } = move.known;
+  // A child that still serves while lemond is away is not in error.
+  if (isLoad || (job.order && slot.child === null)) {
+    slot.lastError = `load failed: ${reason}`;
+    slot.backOff = afterFailure(slot.backOff, nowMs);
+    enter(move, slot, "error");
+  }
+  const fields = { slot: slot.name, model: slot.model, error: reason };
+  tell(move, job, "error", "dispatch.recover_evicted_slot_failed", fields);
+  close(move, slot, job, "failed", reason);
+  const retryAfterS = Math.max(1, Math.ceil((slot.backOff.untilMs - nowMs) / 1000));
+  if (job.order) tellOrder(move, job.order, { code: "load-failed", cause: reason, retryAfterS });
+}
+
+/** The operator's order is over, whatever it was. */
+export function endOrder(move: Move, slot: SlotRecord, job: Job, order: Order, cause: string | null): void {
+  close(move, slot, job, null, null);
+  tellOrder(move, order, cause === null ? null : { code: "unload-failed", cause, retryAfterS: 1 });
+}
+
+function tellOrder(move: Move, { id }: Order, fault: OrderFault | null): void {
+  move.effects.push({ do: "tell-order", order: id, fault });
+}
+
+/** `label` null: there is nothing to tell those who waited; they are decided about anew. */
+function close(move: Move, slot: SlotRecord, job: Job, label: Label | null, reason: string | null): void {
+  slot.job = null;
+  move.dirty.push(slot);
+  if (hasTurn(move, slot)) endTurn(move);
+  if (label !== null) {
+    const from = childOf(move, job.suspect)?.url ?? null;
+    const to = label === "failed" ? null : (childOf(move, slot.child)?.url ?? null);
+    const durationMs = move.known.nowMs - job.startedMs;
+    const isLoss = !job.order && !(job.isOnDemand && job.suspect === null);
+    const { cause, request } = job;
+    if (!job.order || job.loads > 0)
+      move.effects.push({
+        do: "tell-job",
+        end: { slot, cause, outcome: label, reason, from, to, durationMs, request, isLoss },
+      });
+    if (!job.order) endWaits(move, slot, job, label, reason);
+  }
+  forgetUnused(move, job.suspect);
+  forgetUnused(move, job.fresh?.child ?? null);
+}
+
+const PHASE: Record<Stage, Phase> = {
+  draining: "draining",
+  checking: "checking",
+  turn: "waiting",
+  newcomer: "waiting",
+  room: "waiting",
+  unloading: "unloading",
+  loading: "loading",
+  "reading back": "loading",
+  warming: "warming",
+};
+
+export const phaseOf = (job: Job | null): Phase => (job ? PHASE[job.stage] : "checking");
+
+/** Something has been asked of lemond that will bring a child. */
+export const isLoading = ({ stage }: Job): boolean =>
+  ["unloading", "loading", "reading back", "warming"].includes(stage);
+
+/** Why a request that is held has waited in vain. */
+export function waitReason(job: Job | null): string {
+  switch (job?.stage) {
+    case "turn":
+      return "lemond loads another model";
+    case "room":
+      return "lemond has no room for it while other models of its type answer";
+    case "newcomer":
+      return "another client's model has its room";
+    case undefined:
+      return "its room was about to be taken by another slot's load";
+    default:
+      return job?.lemond === "same" ? "the child is still loading" : "lemond does not answer";
+  }
+}

@@ -1,0 +1,219 @@
+// Keeps the slots of one lemond: tells step.ts what happens, carries out what it decides, and wakes it when time is up.
+// Decides nothing itself.
+import type { SlotConfig } from "../config/config.ts";
+import { type KnownModel, type Lemonade, typeOfLabels } from "../lemonade/lemonade.ts";
+import type { Probe } from "../lemonade/probe.ts";
+import { watchSilence } from "../lemonade/silence.ts";
+import { createWatch } from "../lemonade/watch.ts";
+import type { Clock } from "../observe/clock.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import { createAttempts } from "./attempts.ts";
+import type { Effect, Event, OrderFault, Settings, SlotRecord } from "./known.ts";
+import { implicitOf, ownerOf, slotsShown } from "./roster.ts";
+import { createSlot, type RepairRecord, type Slot, type TakeOrder } from "./slot.ts";
+import { createKnown, step } from "./step.ts";
+import { mayFollow, isRoutine, type SlotState } from "./transitions.ts";
+import { wakeAt } from "./upkeep.ts";
+
+export interface KeeperDeps {
+  readonly lemonade: Lemonade;
+  readonly probe: Probe;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly settings: Settings;
+  readonly slots: readonly SlotConfig[];
+  readonly firstByteTimeoutMs: () => number;
+  readonly onState: (slot: string, state: SlotState) => void;
+  readonly onRepair: (repair: RepairRecord) => void;
+  /** Illegal transitions throw (tests) instead of being logged. */
+  readonly isStrict: boolean;
+}
+
+export type Keeper = ReturnType<typeof createKeeper>;
+
+/** Models that lemond knows are asked for again after this, so that a model just pulled can be named. */
+const MODELS_FRESH_MS = 2000;
+const TOUCH_ANSWER_MS = 3000;
+
+export function createKeeper(deps: KeeperDeps) {
+  const { clock, log, lemonade } = deps;
+  const known = createKnown(deps.settings, clock.now());
+  const slots = new Map<number, Slot>();
+  const orders = new Map<number, (fault: OrderFault | null) => void>();
+  const events: Event[] = [];
+  let isStepping = false;
+  let isClosed = false;
+  let timer: Timer | null = null;
+  let timerAtMs = Infinity;
+  let lastOrder = 0;
+
+  /** Effects are carried out when the step is over, and what they bring about is the next event: nothing re-enters. */
+  const happen = (event: Event): void => {
+    events.push(event);
+    if (isStepping) return;
+    isStepping = true;
+    let mayWake = false;
+    for (let next = events.shift(); next; next = events.shift()) {
+      const effects = step(known, next, clock.now());
+      for (const effect of effects) carryOut(effect);
+      mayWake ||= !isPassage(next, effects);
+    }
+    isStepping = false;
+    if (mayWake) setAlarm();
+  };
+
+  const setAlarm = (): void => {
+    const atMs = isClosed ? Infinity : wakeAt(known);
+    if (atMs === timerAtMs) return;
+    timerAtMs = atMs;
+    if (timer) clearTimeout(timer);
+    timer = atMs === Infinity ? null : setTimeout(ring, Math.max(0, Math.ceil(atMs - clock.now())));
+  };
+  const ring = (): void => {
+    timerAtMs = Infinity;
+    happen({ kind: "wake" });
+  };
+
+  const watch = createWatch({ ...deps, happen });
+  const attempts = createAttempts({ ...deps, happen, processOf: watch.processOf, onDial: () => lookForSilence() });
+  const lookForSilence = watchSilence({
+    ...deps,
+    flights: attempts.flights,
+    onRefused: ({ id }) => happen({ kind: "port-refused", child: id }),
+  });
+
+  const carryOut = (effect: Effect): void => {
+    if (isClosed && effect.do !== "answer" && effect.do !== "cut" && effect.do !== "forget") return;
+    switch (effect.do) {
+      case "dial":
+        return attempts.dial(effect.request, effect.child, effect.isShared);
+      case "answer":
+        return attempts.answer(effect.request, effect.slot, effect.failure);
+      case "cut":
+        return attempts.cut(effect.request, { kind: "lost", error: "RemoteProtocolError", cause: effect.cause });
+      case "ask-lemond":
+        return void watch.askLemond(effect.question);
+      case "ask-child":
+        return void watch.askChild(effect);
+      case "open":
+        return watch.open(effect.child);
+      case "forget":
+        return watch.forget(effect.child);
+      case "forget-slot":
+        return void slots.delete(effect.slot);
+      case "unload":
+      case "load":
+        return void send(effect);
+      case "touch":
+        return void touch(effect);
+      case "tell-order":
+        orders.get(effect.order)?.(effect.fault);
+        return void orders.delete(effect.order);
+      case "tell-job":
+        return slotOf(effect.end.slot).jobEnded(effect.end);
+      case "tell-loss":
+        return slotOf(effect.slot).lost(effect.request, attempts.targetOf(effect.request));
+      case "tell-state":
+        return entered(effect);
+      case "log":
+        return log[effect.level](effect.event, { request_id: effect.request ?? undefined, ...effect.fields });
+    }
+  };
+
+  const send = async (effect: Extract<Effect, { do: "unload" | "load" }>): Promise<void> => {
+    const { slot, job } = effect;
+    const isLoad = effect.do === "load";
+    const result = await (isLoad ? lemonade.load(slot.model, effect.options) : lemonade.unload(slot.model));
+    happen({ kind: isLoad ? "loaded" : "unloaded", slot: slot.id, job, result });
+  };
+
+  const touch = async ({ slot, model, options }: Extract<Effect, { do: "touch" }>): Promise<void> => {
+    const { ok } = await lemonade.load(model, options, TOUCH_ANSWER_MS);
+    log.debug("lemonade.touch", { slot: slot.name, model, ok });
+    happen({ kind: "touched", slot: slot.id, ok });
+  };
+
+  const entered = ({ slot, from, to }: Extract<Effect, { do: "tell-state" }>): void => {
+    if (!mayFollow(from, to)) {
+      if (deps.isStrict) throw new Error(`slot ${slot.name}: ${from} may not become ${to}`);
+      log.error("slot.transition_illegal", { slot: slot.name, from, to });
+    }
+    const write = isRoutine(from, to) ? log.debug : log.info;
+    write("slot.transition", { slot: slot.name, from, to });
+    deps.onState(slot.name, to);
+  };
+
+  const order: TakeOrder = (slot, action, model) =>
+    new Promise((resolve) => {
+      orders.set(++lastOrder, resolve);
+      happen({ kind: "ordered", slot, order: lastOrder, action, model });
+    });
+  const slotOf = (record: SlotRecord): Slot => {
+    const slot = slots.get(record.id) ?? createSlot(record, { ...deps, known, attempts, order });
+    slots.set(record.id, slot);
+    return slot;
+  };
+
+  happen({ kind: "configured", settings: deps.settings, slots: deps.slots });
+
+  let models: readonly KnownModel[] | null = null;
+  let modelNames: readonly string[] = [];
+  let modelsAskedMs = -Infinity;
+  let asking: Promise<void> | null = null;
+  const askModels = async (): Promise<void> => {
+    const answer = await lemonade.models();
+    asking = null;
+    modelsAskedMs = answer ? clock.now() : -Infinity;
+    if (!answer) return;
+    models = answer;
+    modelNames = answer.map(({ id }) => id);
+    happen({ kind: "types", types: Object.fromEntries(answer.map(({ id, labels }) => [id, typeOfLabels(labels)])) });
+  };
+
+  return {
+    known,
+    lemonade,
+    slots: (): Slot[] => slotsShown(known).map(slotOf),
+    ownerOf: (model: string): Slot | undefined => {
+      const owner = ownerOf(known, model);
+      return owner && slotOf(owner);
+    },
+    ofModel: (model: string): Slot => {
+      const there = (): SlotRecord | undefined => ownerOf(known, model) ?? implicitOf(known, model);
+      if (!there()) happen({ kind: "named", model });
+      const record = there();
+      if (!record) throw new Error(`no slot was made for ${model}`);
+      return slotOf(record);
+    },
+    /** What lemond could load; the last answer while it gives none, null before the first. */
+    models: async (): Promise<readonly KnownModel[] | null> => {
+      if (clock.now() - modelsAskedMs >= MODELS_FRESH_MS) await (asking ??= askModels());
+      return models;
+    },
+    knownModels: (): readonly string[] => modelNames,
+    /** Asks lemond for the first time; resolves when it has answered or refused. */
+    start: async (): Promise<void> => {
+      happen({ kind: "wake" });
+      await watch.firstAnswer;
+    },
+    configure: (settings: Settings, configs: readonly SlotConfig[]): void => {
+      happen({ kind: "configured", settings, slots: configs });
+      happen({ kind: "wake" });
+    },
+    underWay: (): number => known.requests.size + orders.size,
+    drain: (): void => happen({ kind: "draining" }),
+    stop: (): void => {
+      happen({ kind: "stopping" });
+      isClosed = true;
+      setAlarm();
+    },
+  };
+}
+
+/** What comes with every healthy request, and changes nothing that time could. */
+function isPassage({ kind }: Event, effects: readonly Effect[]): boolean {
+  if (kind === "arrived") return effects.at(-1)?.do === "dial";
+  return kind === "ended" && effects.every((effect) => effect.do === "tell-state");
+}

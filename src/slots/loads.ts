@@ -1,0 +1,86 @@
+// An unload or a load that was sent to lemond, the read-back of where the model is now, and the wait until its child serves.
+import type { HealthAnswer } from "../lemonade/lemonade.ts";
+import { adopt, childOf, enter, isListedAs, openChild } from "./children.ts";
+import { askChild, askLemond, ASK_AGAIN_MS, endJob, enterStage, failJob, pause, tell } from "./jobs.ts";
+import type { Job, LemondResult, Move, SlotRecord } from "./known.ts";
+import type { ChildEvidence } from "./repair.ts";
+import { listedFor, othersOfType } from "./roster.ts";
+import { lookAgain } from "./turns.ts";
+
+/** Of one job: a model that is evicted again and again behind its load is not loaded for ever. */
+const MOST_LOADS = 3;
+const FIRST_PAUSE_MS = 10;
+/** A child that has just been loaded may refuse for so long before it listens. */
+const REFUSED_MS = 5000;
+
+export function beginUnload(move: Move, slot: SlotRecord, job: Job): void {
+  enterStage(move, slot, job, "unloading");
+  tell(move, job, "info", "lemonade.provider.unload", { slot: slot.name, model: slot.model });
+  move.effects.push({ do: "unload", slot, job: job.id });
+}
+
+/** A failed unload (404 too) is said and passed over: the load that follows decides. */
+export function noteUnload(move: Move, slot: SlotRecord, job: Job, result: LemondResult): void {
+  if (result.ok) return;
+  const { status, error } = result;
+  tell(move, job, "warn", "slot.recover_unload_failed", { slot: slot.name, status, error });
+}
+
+export function beginLoad(move: Move, slot: SlotRecord, job: Job): void {
+  job.untilMs = move.known.nowMs + move.known.settings.loadTimeoutMs;
+  job.loads++;
+  enter(move, slot, "starting");
+  enterStage(move, slot, job, "loading");
+  tell(move, job, "info", "lemonade.provider.load", { slot: slot.name, model: slot.model });
+  // As it was, where the configuration does not say otherwise.
+  const options = slot.config.load ?? slot.seen?.options ?? {};
+  move.effects.push({ do: "load", slot, job: job.id, options });
+}
+
+/** Failed or not, it is read back: a failed load makes lemond drop every other model as well. */
+export function loaded(move: Move, slot: SlotRecord, job: Job, result: LemondResult): void {
+  if (result.ok) enter(move, slot, "warming");
+  else job.fault = result.status === null ? result.error : `${result.status}: ${result.error}`;
+  enterStage(move, slot, job, "reading back");
+  askLemond(move, job);
+}
+
+export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer): void {
+  const { nowMs } = move.known;
+  if (job.fault !== null) return failJob(move, slot, job, job.fault, true);
+  if (answer.kind === "silent" && nowMs < job.untilMs) return pause(move, job);
+  if (answer.kind !== "listing") return failJob(move, slot, job, "lemond did not say where the model is", true);
+  const listed = listedFor(move.known, slot);
+  const dead = childOf(move, job.suspect);
+  if (!listed && othersOfType(move.known, slot).isFull && job.loads < MOST_LOADS) {
+    // Evicted again before it was read back: no error, and no fight.
+    job.isContested = true;
+    job.hasRoom = false;
+    enter(move, slot, "offline");
+    return lookAgain(move, slot, job);
+  }
+  if (!listed || (dead && listed.pid !== null && isListedAs(dead, listed)))
+    return failJob(move, slot, job, "the model is not listed after the load", true);
+  job.fresh = { child: openChild(move, listed).id, listed };
+  job.pauseMs = FIRST_PAUSE_MS;
+  enterStage(move, slot, job, "warming");
+  askChild(move, slot, job, job.fresh.child);
+}
+
+/** What the new child says of itself: the slot has it when it says 200. */
+export function warm(move: Move, slot: SlotRecord, job: Job, sign: ChildEvidence): void {
+  const { nowMs } = move.known;
+  const { fresh } = job;
+  if (!fresh) return;
+  if (sign === "ok") {
+    adopt(move, slot, fresh.listed, childOf(move, fresh.child));
+    return endJob(move, slot, job, "loaded");
+  }
+  if (sign === "gone") return failJob(move, slot, job, "the child died after the load", true);
+  job.refusedSinceMs = sign === "refused" ? (job.refusedSinceMs ?? nowMs) : null;
+  if (job.refusedSinceMs !== null && nowMs - job.refusedSinceMs > REFUSED_MS)
+    return failJob(move, slot, job, "the child refuses connections after the load", true);
+  if (nowMs >= job.untilMs) return failJob(move, slot, job, "the child did not become ready in time", true);
+  pause(move, job, job.pauseMs);
+  job.pauseMs = Math.min(job.pauseMs * 2, ASK_AGAIN_MS);
+}

@@ -1,0 +1,83 @@
+// An operator's load, unload, restart or swap: the gate is closed while it runs; requests under way get `drain_s` to end,
+// and are cut only when lemond is there to unload their child.
+import { NO_BACK_OFF } from "./backoff.ts";
+import { cutRequests, enter, followUse, release } from "./children.ts";
+import { askLemond, endOrder, enterStage, pause, startJob } from "./jobs.ts";
+import { type Action, type Job, type LemondResult, type Move, type Order, type SlotRecord } from "./known.ts";
+import { beginUnload, noteUnload } from "./loads.ts";
+import { plainModel } from "../dispatch/resolve.ts";
+import { implicitOf } from "./roster.ts";
+import { lookAgain, takeTurn } from "./turns.ts";
+
+export function takeOrder(move: Move, slot: SlotRecord, id: number, action: Action, model: string): void {
+  if (slot.job) return void move.effects.push({ do: "tell-order", order: id, fault: { code: "busy" } });
+  if (action === "swap" && slot.isImplicit)
+    return void move.effects.push({ do: "tell-order", order: id, fault: { code: "implicit" } });
+  const alsoDrains = action === "swap" ? (implicitOf(move.known, model)?.id ?? null) : null;
+  const order: Order = { id, action, model, alsoDrains, isTakingDown: action !== "load" };
+  startJob(move, slot, { order, cause: "unloaded", request: null, isOnDemand: false });
+}
+
+/** Until the requests on it have ended, or their time is over. */
+export function drain(move: Move, slot: SlotRecord, job: Job, order: Order): void {
+  const also = order.alsoDrains === null ? 0 : (move.known.slots.get(order.alsoDrains)?.inFlight ?? 0);
+  if (slot.inFlight + also > 0 && move.known.nowMs < job.stageUntilMs) return;
+  takeTurn(move, slot, job);
+}
+
+/** Unloads the model once lemond answers. */
+export function takeDown(move: Move, slot: SlotRecord, job: Job, order: Order): void {
+  switch (job.lemond) {
+    case "unasked":
+      return askLemond(move, job);
+    case "refused":
+      return endOrder(move, slot, job, order, job.refusal);
+    case "silent":
+      if (move.known.nowMs >= job.untilMs) return endOrder(move, slot, job, order, "lemond does not answer");
+      job.lemond = "unasked";
+      return pause(move, job);
+    default:
+      cutRequests(move, slot.id, "unloaded");
+      if (order.alsoDrains !== null) cutRequests(move, order.alsoDrains, "unloaded");
+      if (slot.child !== null) enter(move, slot, "unloading");
+      return beginUnload(move, slot, job);
+  }
+}
+
+/** 404 says that it is not loaded, which is what was ordered; after any other failure the slot stays as it was. */
+export function unloadedByOrder(move: Move, slot: SlotRecord, job: Job, result: LemondResult): void {
+  noteUnload(move, slot, job, result);
+  if (result.ok || result.status === 404) release(move, slot);
+  else {
+    job.fault = `${result.status ?? "no answer"}: ${result.error}`;
+    if (slot.child !== null) enter(move, slot, "ready");
+    followUse(move, slot);
+  }
+  enterStage(move, slot, job, "reading back");
+  askLemond(move, job);
+}
+
+/** The unload has been read back. */
+export function takenDown(move: Move, slot: SlotRecord, job: Job, order: Order): void {
+  if (job.fault !== null) return endOrder(move, slot, job, order, job.fault);
+  if (order.action === "unload") {
+    endOrder(move, slot, job, order, null);
+    slot.isDismissed = true;
+    return;
+  }
+  if (order.action === "swap") become(slot, order.model);
+  order.isTakingDown = false;
+  job.suspect = slot.dead;
+  lookAgain(move, slot, job);
+}
+
+/** Another model from now on; nothing is known of it yet. */
+function become(slot: SlotRecord, model: string): void {
+  if (plainModel(model) !== plainModel(slot.model)) {
+    slot.seen = null;
+    slot.dead = null;
+    slot.loadTimesMs = [];
+    slot.backOff = NO_BACK_OFF;
+  }
+  slot.model = model;
+}

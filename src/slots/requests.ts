@@ -1,0 +1,264 @@
+// The requests of a slot: which are dialled, which are held, and what becomes of one that was lost. At most two attempts each.
+import type { LossCause, Lost } from "../dispatch/attempt.ts";
+import { retryAfterS } from "./backoff.ts";
+import { childOf, followUse, forgetUnused, isSharedUrl } from "./children.ts";
+import { isLoading, phaseOf, startJob, waitReason } from "./jobs.ts";
+import type { Child, Failure, Job, Label, Move, NewRequest, Request, SlotRecord } from "./known.ts";
+import { type Way, wayOf } from "./repair.ts";
+
+export function arrive(move: Move, { id, name, slot: slotId, bodyBytes, isContinuation }: NewRequest): void {
+  const slot = move.known.slots.get(slotId);
+  if (!slot) return;
+  const request: Request = {
+    id,
+    name,
+    slot: slotId,
+    bodyBytes,
+    isContinuation,
+    child: null,
+    generation: 0,
+    attempts: 0,
+    heldUntilMs: 0,
+    heldSinceMs: 0,
+    waitedMs: 0,
+    loss: null,
+    label: null,
+  };
+  move.known.requests.set(id, request);
+  decide(move, slot, request);
+}
+
+/** What is next for a request that is not dialled. */
+export function decide(move: Move, slot: SlotRecord, request: Request): void {
+  const { loss } = request;
+  if (move.known.isStopping) return answer(move, slot, request, { kind: "draining" });
+  const child = childOf(move, slot.child);
+  const way = wayOf({
+    operatorActing: slot.job !== null && slot.job.order !== null,
+    isLost: loss !== null && !loss.isRepaired,
+    movedOn: loss !== null && slot.generation > loss.generation,
+    jobUnderWay: slot.job !== null,
+    hasChild: child !== null,
+    backsOff: slot.backOff.untilMs > move.known.nowMs,
+    isClaimed: child !== null && isClaimed(move, child.type),
+  });
+  follow(move, slot, request, child, way);
+}
+
+function follow(move: Move, slot: SlotRecord, request: Request, child: Child | null, way: Way): void {
+  switch (way) {
+    case "gate":
+      if (slot.config.gate === "reject") return answer(move, slot, request, loadingFailure(move, slot));
+      return hold(move, slot, request);
+    case "retarget":
+      request.label = "retargeted";
+      return child ? dial(move, slot, request, child) : undefined;
+    case "dial":
+      return child ? dial(move, slot, request, child) : undefined;
+    case "join":
+    case "wait":
+      return hold(move, slot, request);
+    case "back-off":
+      move.effects.push({ do: "tell-job", end: backedOff(slot, request) });
+      return answer(move, slot, request, lostFailure(move, slot, request, "backed_off", slot.lastError));
+    case "repair":
+      hold(move, slot, request);
+      if (!move.known.requests.has(request.id)) return; // Too many wait.
+      return startJob(move, slot, {
+        isOnDemand: request.loss === null,
+        cause: request.loss?.lost.cause ?? "evicted",
+        request: request.name,
+      });
+  }
+}
+
+const isClaimed = ({ known }: Move, type: string): boolean => known.turn !== null && known.turn.claim === type;
+
+function dial(move: Move, slot: SlotRecord, request: Request, child: Child): void {
+  unhold(move, slot, request);
+  request.child = child.id;
+  request.generation = slot.generation;
+  request.attempts++;
+  child.attempts++;
+  slot.inFlight++;
+  slot.isUsedSinceTouch = true;
+  followUse(move, slot);
+  move.effects.push({ do: "dial", request, child, isShared: isSharedUrl(move, child.url) });
+}
+
+function hold(move: Move, slot: SlotRecord, request: Request): void {
+  if (slot.held.includes(request.id)) return;
+  const { maxWaiting, maxHeldBytes } = move.known.settings;
+  const waiting = slot.held.length;
+  const isFull = waiting > 0 && slot.heldBytes + request.bodyBytes > maxHeldBytes;
+  if (waiting >= maxWaiting || isFull)
+    return answer(move, slot, request, { kind: "overloaded", waiting, limit: isFull ? waiting : maxWaiting });
+  slot.held.push(request.id);
+  slot.heldBytes += request.bodyBytes;
+  request.heldSinceMs = move.known.nowMs;
+  request.heldUntilMs = move.known.nowMs + slot.config.holdMs;
+}
+
+function unhold(move: Move, slot: SlotRecord, request: Request): void {
+  const at = slot.held.indexOf(request.id);
+  if (at < 0) return;
+  request.waitedMs += move.known.nowMs - request.heldSinceMs;
+  slot.held.splice(at, 1);
+  slot.heldBytes -= request.bodyBytes;
+}
+
+/** Decides about all that wait: the rest of cut streams first, since their question would stand behind every prefill. */
+export function decideHeld(move: Move, slot: SlotRecord): void {
+  const held = slot.held.flatMap((id) => move.known.requests.get(id) ?? []);
+  for (const isFirst of [true, false])
+    for (const request of held) if (request.isContinuation === isFirst) decide(move, slot, request);
+}
+
+/** The attempt is over; the request may go on. */
+function land(move: Move, request: Request): SlotRecord | undefined {
+  const child = childOf(move, request.child);
+  const slot = move.known.slots.get(request.slot);
+  if (child) child.attempts--;
+  request.child = null;
+  if (!slot) return undefined;
+  slot.inFlight--;
+  slot.lastUsedMs = move.known.nowMs;
+  followUse(move, slot);
+  if (slot.job?.stage === "draining" || slot.isLeaving) move.dirty.push(slot);
+  const { turn } = move.known;
+  const waiting = turn ? move.known.slots.get(turn.slot) : undefined;
+  if (waiting?.job?.stage === "room" || waiting?.job?.stage === "draining") move.dirty.push(waiting);
+  for (const other of move.known.slots.values()) if (other.job?.order?.alsoDrains === slot.id) move.dirty.push(other);
+  if (child && slot.child !== child.id) forgetUnused(move, child.id);
+  return slot;
+}
+
+/** Its client has left, or has everything. */
+export function end(move: Move, request: Request): void {
+  move.known.requests.delete(request.id);
+  if (request.child !== null) land(move, request);
+  else {
+    const slot = move.known.slots.get(request.slot);
+    if (slot) unhold(move, slot, request);
+    if (slot?.isLeaving) move.dirty.push(slot);
+  }
+}
+
+/** The connection was lost before the client had a byte. */
+export function lose(move: Move, request: Request, lost: Lost): void {
+  const { generation } = request;
+  const child = childOf(move, request.child);
+  const slot = land(move, request);
+  if (!slot || !child) return;
+  if (lost.cause === "stopping") return answer(move, slot, request, { kind: "draining" });
+  if (request.attempts > 1)
+    return answer(move, slot, request, lostFailure(move, slot, { ...request, loss: null }, request.label, null, lost));
+  request.loss = { lost, generation, duringJob: slot.job?.id ?? null, isRepaired: false };
+  if (!slot.job?.order) move.effects.push({ do: "tell-loss", request, slot });
+  decide(move, slot, request);
+}
+
+/** The port said 503 before anything was sent: the request waits until the child has loaded, and has both its attempts. */
+export function loading(move: Move, request: Request): void {
+  const child = childOf(move, request.child);
+  const slot = land(move, request);
+  if (!slot || !child) return;
+  request.attempts--;
+  hold(move, slot, request);
+  if (slot.job || slot.child !== child.id) return decide(move, slot, request);
+  startJob(move, slot, { isOnDemand: true, cause: "loading", request: request.name, child: "loading" });
+}
+
+/** The stream was cut after its first byte: the slot is repaired for the next request. */
+export function interrupt(move: Move, request: Request, cause: LossCause): void {
+  const { child } = request;
+  end(move, request);
+  const slot = move.known.slots.get(request.slot);
+  if (!slot || child === null || cause === "stopping" || move.known.isStopping) return;
+  const isOurs = slot.child === child || (slot.child === null && slot.dead === child);
+  if (isOurs && !slot.job && slot.backOff.untilMs <= move.known.nowMs)
+    startJob(move, slot, { isOnDemand: false, cause, request: request.name });
+}
+
+/** Those whose hold is over. */
+export function answerLate(move: Move, slot: SlotRecord): void {
+  for (const id of [...slot.held]) {
+    const request = move.known.requests.get(id);
+    if (!request || request.heldUntilMs > move.known.nowMs) continue;
+    // "Loading" is only said while it is: a question to lemond, or a wait for a turn or for room, is no load.
+    if (slot.job && (isLoading(slot.job) || slot.job.order)) answer(move, slot, request, loadingFailure(move, slot));
+    else answer(move, slot, request, lateFailure(move, slot, request));
+  }
+}
+
+function lateFailure(move: Move, slot: SlotRecord, request: Request): Failure {
+  const failure = lostFailure(move, slot, request, "failed", waitReason(slot.job));
+  return failure.kind === "lost" ? { ...failure, retryAfterS: retryAfter(move, slot) } : failure;
+}
+
+function answer(move: Move, slot: SlotRecord, request: Request, failure: Failure): void {
+  unhold(move, slot, request);
+  move.known.requests.delete(request.id);
+  move.effects.push({ do: "answer", request, slot, failure });
+}
+
+/** Those who waited for the job hear how it ended; who may still be dialled is decided about anew. */
+export function endWaits(move: Move, slot: SlotRecord, job: Job, label: Label, reason: string | null): void {
+  for (const id of [...slot.held]) {
+    const request = move.known.requests.get(id);
+    if (!request) continue;
+    const { loss } = request;
+    if (label === "failed") {
+      // A child that nobody has called dead may still be dialled by those who only waited.
+      if ((loss && !loss.isRepaired) || slot.child === null)
+        answer(move, slot, request, lostFailure(move, slot, request, label, loss ? null : reason));
+      continue;
+    }
+    request.label = label;
+    if (loss && !(label === "alive" && loss.duringJob === job.id)) loss.isRepaired = true;
+  }
+}
+
+function lostFailure(
+  { known }: Move,
+  slot: SlotRecord,
+  request: Request,
+  label: Label | null,
+  reason: string | null,
+  second: Lost | null = null,
+): Failure {
+  const backOffS = Math.ceil((slot.backOff.untilMs - known.nowMs) / 1000);
+  const cause = slot.dead === null ? "not loaded" : "evicted";
+  return {
+    kind: "lost",
+    lost: second ?? request.loss?.lost ?? { kind: "lost", error: "ConnectError", cause },
+    label,
+    reason: request.loss ? null : reason,
+    retryAfterS: backOffS > 0 ? backOffS : null,
+    isRepeated: second !== null,
+  };
+}
+
+function loadingFailure(move: Move, slot: SlotRecord): Failure {
+  const model = slot.job?.order?.model ?? slot.model;
+  return { kind: "loading", phase: phaseOf(slot.job), model, retryAfterS: retryAfter(move, slot) };
+}
+
+export function retryAfter({ known }: Move, slot: SlotRecord): number {
+  const isLoading = (slot.state === "starting" || slot.state === "warming") && slot.loadStartedMs !== null;
+  return retryAfterS(slot.loadTimesMs, isLoading ? known.nowMs - (slot.loadStartedMs ?? 0) : 0);
+}
+
+function backedOff(slot: SlotRecord, request: Request) {
+  return {
+    slot,
+    cause: request.loss?.lost.cause ?? "evicted",
+    outcome: "backed_off" as const,
+    reason: slot.lastError,
+    from: null,
+    to: null,
+    durationMs: 0,
+    request: request.name,
+    isLoss: true,
+  };
+}
