@@ -1,5 +1,6 @@
 // Steps of the relay's tests: a scripted source, and the relay run on it to its end.
-import { readFirst, type Ended, type Read, type Source } from "../src/dispatch/attempt.ts";
+import type { Ended, Read, Source } from "../src/dispatch/attempt.ts";
+import { readFirst } from "../src/dispatch/beginning.ts";
 import { relay, type RelayEnd } from "../src/dispatch/relay.ts";
 
 export const INTERRUPTION = 'data: {"error":{"code":"dispatch.stream_interrupted"}}\n\n';
@@ -58,10 +59,16 @@ export async function relayed(first: Uint8Array, source: Source, isSse = true): 
   return { steps, text: Buffer.concat(steps).toString("latin1"), hasFailed, ends };
 }
 
+/** What is read before the client gets anything; how it ended where nothing can be passed on. */
+export async function firstOf(source: Source, isSse: boolean): Promise<Uint8Array | Ended> {
+  const begun = await readFirst(source, isSse);
+  return "first" in begun ? begun.first : begun;
+}
+
 /** From the first read of a reply to the last byte at the client; null where the loss came before the first event. */
 export async function throughBoth(chunks: readonly Uint8Array[], last: Read): Promise<Seen | null> {
   const source = sourceOf(chunks, last);
-  const first = await readFirst(source, true);
+  const first = await firstOf(source, true);
   return first instanceof Uint8Array ? relayed(first, source) : null;
 }
 

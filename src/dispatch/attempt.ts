@@ -1,7 +1,7 @@
 // One attempt: one fetch to one target, until the first bytes of the reply can be given to the client. Ends as a value.
 // Never retries, never judges whether the target is worth another try.
+import { readFirst, readWhole } from "./beginning.ts";
 import type { Call } from "./call.ts";
-import { endOfEvents, joined, MOST_EVENT_BYTES } from "./sse.ts";
 import { upload } from "./upload.ts";
 
 /**
@@ -106,15 +106,20 @@ async function exchange(call: Call, { url, objection: ask }: Dial, connection: C
   const type = (replyHeaders.get("content-type") ?? "").toLowerCase();
   // In an encoded body there are no events to be seen, and none can be added to it.
   const isSse = type.startsWith("text/event-stream") && isPlain(replyHeaders);
-  if (!isSse && (!call.wantsStream || type.includes("json"))) {
+  const isWhole = !isSse && (!call.wantsStream || type.includes("json"));
+  const announced = Number(replyHeaders.get("content-length") ?? Number.NaN);
+  if (isWhole && announced <= call.maxReplyBytes) {
     const whole = await connection.settle(response.value.bytes(), "truncated");
     return whole.kind === "value" ? { kind: "reply", status, headers: replyHeaders, body: whole.value } : whole;
   }
   const reader = response.value.body?.getReader();
   if (!reader) return { kind: "reply", status, headers: replyHeaders, body: new Uint8Array() };
   const source = createSource(connection, reader);
-  const first = await readFirst(source, isSse);
-  return first instanceof Uint8Array ? { kind: "reply", status, headers: replyHeaders, first, source, isSse } : first;
+  // A reply that says that it is larger than the limit need not be read up to it first.
+  const begun = isWhole
+    ? await readWhole(source, announced > call.maxReplyBytes ? 0 : call.maxReplyBytes)
+    : await readFirst(source, isSse);
+  return "kind" in begun ? begun : { kind: "reply", status, headers: replyHeaders, isSse, ...begun };
 }
 
 function isPlain(headers: Headers): boolean {
@@ -177,19 +182,6 @@ function createSource(connection: Connection, reader: { read(): Promise<ReaderRe
 }
 
 type ReaderResult = { done: false; value: Uint8Array } | { done: true };
-
-/** Reads on until the first whole SSE event, the first bytes of any other stream, or the end. */
-export async function readFirst(source: Source, isSse: boolean): Promise<Uint8Array | Ended> {
-  let first: Uint8Array = new Uint8Array();
-  for (;;) {
-    const read = await source.read();
-    if (read.kind === "end") return first;
-    if (read.kind !== "bytes") return read;
-    const known = first.length;
-    first = known === 0 ? read.bytes : joined([first, read.bytes]);
-    if (!isSse || endOfEvents(first, known) > 0 || first.length > MOST_EVENT_BYTES) return first;
-  }
-}
 
 function lost(error: unknown, onReset: "reset" | "truncated"): Lost {
   const code = error instanceof Error && "code" in error ? error.code : undefined;

@@ -11,6 +11,8 @@ export interface Call {
   /** Null once no attempt can follow (`letGoOfBody`): a body does not live as long as its stream. */
   body: Uint8Array<ArrayBuffer> | null;
   readonly wantsStream: boolean;
+  /** A plain reply of up to so many bytes is read whole before any of it is passed on. */
+  readonly maxReplyBytes: number;
   readonly client: AbortSignal;
   /** The rest of a stream that was cut: goes before those who wait for the same child. */
   readonly isContinuation?: boolean;

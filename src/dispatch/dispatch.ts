@@ -6,7 +6,7 @@ import type { ModelRoute } from "../http/routes.ts";
 import type { Call, Sent } from "./call.ts";
 import { type Decision, type DecisionDeps, openDecision } from "./decision.ts";
 import { internalError, unavailable } from "./failures.ts";
-import { createFind, type FindDeps, isSlot, type Upstream } from "./find.ts";
+import { createFind, type FindDeps, isSlot } from "./find.ts";
 import { nameUpstream, replyResponse } from "./reply.ts";
 import { letGoOfBody } from "./upload.ts";
 
@@ -71,31 +71,21 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       decision.wantsStream = asked.wantsStream;
       const upstream = await find(asked.model);
       decision.upstream = upstream.name;
-      const call = callOf(route, request, requestId, upstream, body, asked.wantsStream);
+      const call: Call = {
+        requestId,
+        url: (base) => `${base}/${route.path}`,
+        method: request.method,
+        headers: requestHeaders(request.headers, isSlot(upstream) ? null : upstream.config.apiKey, asked.wantsStream),
+        body,
+        wantsStream: asked.wantsStream,
+        maxReplyBytes: config().server.maxReplyBytes,
+        client: request.signal,
+      };
       const sent = await upstream.send(call);
       letGoOfBody(call);
       return answer(sent, decision, request.signal);
     } catch (error) {
       return request.signal.aborted ? gone(decision) : refuse(error, decision);
     }
-  };
-}
-
-function callOf(
-  route: ModelRoute,
-  request: Request,
-  requestId: string,
-  upstream: Upstream,
-  body: Uint8Array<ArrayBuffer>,
-  wantsStream: boolean,
-): Call {
-  return {
-    requestId,
-    url: (base) => `${base}/${route.path}`,
-    method: request.method,
-    headers: requestHeaders(request.headers, isSlot(upstream) ? null : upstream.config.apiKey, wantsStream),
-    body,
-    wantsStream,
-    client: request.signal,
   };
 }

@@ -20,8 +20,7 @@ export function replyResponse(
   nameUpstream(headers, decision);
   const { status } = outcome;
   if ("body" in outcome) return new Response(outcome.body as Uint8Array<ArrayBuffer>, { status, headers });
-  if (!headers.has("x-accel-buffering")) headers.set("x-accel-buffering", "no");
-  if (!headers.has("cache-control")) headers.set("cache-control", "no-cache");
+  if (decision.wantsStream) forStream(headers);
   // A client that leaves before it has read anything may never cancel the body.
   client.addEventListener("abort", () => sent.end(null), { once: true });
   const { upstream, route } = decision;
@@ -31,6 +30,11 @@ export function replyResponse(
     onEnd: (end) => endStream(end, sent, decision, deps),
   });
   return new Response(body, { status, headers });
+}
+
+function forStream(headers: Headers): void {
+  if (!headers.has("x-accel-buffering")) headers.set("x-accel-buffering", "no");
+  if (!headers.has("cache-control")) headers.set("cache-control", "no-cache");
 }
 
 function endStream(end: RelayEnd, sent: Sent, { requestId, upstream }: Decision, { log, metrics }: DecisionDeps): void {

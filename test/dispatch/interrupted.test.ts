@@ -99,6 +99,36 @@ describe("a streamed reply that is neither SSE nor JSON", () => {
   });
 });
 
+describe("a plain reply that is cut", () => {
+  test.each([
+    ["with a length", { sim: { bodyKb: 512 } }],
+    // A reply that is JSON is a plain one, whatever was asked for.
+    ["in chunks", { stream: true, sim: { tokens: 2500, contentType: "application/json" } }],
+  ])("is asked for again up to max_reply_mb, and shown in no part, %s", async (_, { sim, ...more }) => {
+    await using stack = await startStack({ server: { maxReplyBytes: MB } });
+    const response = await stack.chat({ ...more, sim: { ...sim, cutAfterBytes: 400 * 1024 } });
+    expect(response.status).toBe(502);
+    expect(stack.child().prompts()).toBe(2);
+  });
+
+  const sent = "x".repeat(5000);
+  test.each([
+    ["with a length", `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999\r\n\r\n${sent}`],
+    ["in chunks", reply("application/json", sent)],
+  ])("breaks off above max_reply_mb, where it was passed on as it came, %s", async (_, bytes) => {
+    await using remote = await startRemote(bytes, { staysOpen: true });
+    await using stack = await startStack({ ...farAt(remote.url), server: { maxReplyBytes: 4096 } });
+    const connection = await openRaw(Number(new URL(stack.url).port));
+    connection.send(requestText("POST", "/v1/chat/completions", [], '{"model":"far/m"}'));
+    await connection.until(sent);
+    remote.cut("fin");
+    expect(await connection.end).toBe("RST");
+    expect(parseReply(connection.text())).toMatchObject({ status: 200, isComplete: false, body: sent });
+    await stack.line(INTERRUPTED);
+    expect(remote.requests.length).toBe(1);
+  });
+});
+
 describe("an encoded reply", () => {
   const events = "data: grüße\n\n".repeat(500);
   const zipped = gzipSync(events);

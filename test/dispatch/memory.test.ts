@@ -1,7 +1,8 @@
 // What the program holds while replies are on their way, seen from outside: its resident memory.
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { startLemond } from "../lemond/index.ts";
 import { startProgram, type Program } from "../program.ts";
+import { startFlood } from "../flood.ts";
 
 const MB = 1024 * 1024;
 const STREAMS = 8;
@@ -54,3 +55,41 @@ model = "tiny-a"
   expect(afterMb - beforeMb).toBeLessThan(45);
   for (const reader of readers) await reader?.cancel();
 }, 30_000);
+
+describe("a plain reply of 300 MB", () => {
+  test.each([
+    ["that says its length", true],
+    ["that does not say its length", false],
+  ])(
+    "%s passes as it comes, and no faster than its client reads",
+    async (_, hasLength) => {
+      await using flood = startFlood(300 * MB, hasLength);
+      await using program = await startProgram(`
+[server]
+max_reply_mb = 16
+[lemonade]
+url = "http://127.0.0.1:1"
+auto_slots = false
+[upstreams.far]
+url = "${flood.url}"
+models = ["m"]
+`);
+      expect((await post(program, { model: "m", small: true })).status).toBe(200);
+      const beforeMb = await residentMb(program);
+      const response = await post(program, { model: "m" });
+      expect(response.status).toBe(200);
+      // Until the source has not been able to send for a while: the client has not read yet.
+      for (let last = -1; last !== flood.sentBytes; await Bun.sleep(300)) last = flood.sentBytes;
+      expect(flood.sentBytes).toBeLessThan(150 * MB);
+      let mostMb = await residentMb(program);
+      let bytes = 0;
+      for await (const chunk of response.body ?? []) {
+        if (Math.floor(bytes / (8 * MB)) !== Math.floor((bytes += chunk.length) / (8 * MB)))
+          mostMb = Math.max(mostMb, await residentMb(program));
+      }
+      expect(bytes).toBe(300 * MB);
+      expect(mostMb - beforeMb).toBeLessThan(150);
+    },
+    30_000,
+  );
+});

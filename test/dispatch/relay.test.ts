@@ -1,8 +1,8 @@
 // The relay on a scripted source: which bytes reach the client, in which steps, and how it ends. No sockets.
 import { describe, expect, test } from "bun:test";
-import { readFirst, type Read } from "../../src/dispatch/attempt.ts";
+import type { Read } from "../../src/dispatch/attempt.ts";
 import { endOfEvents } from "../../src/dispatch/sse.ts";
-import { INTERRUPTION, latin1, pieces, relayed, sourceOf, start, throughBoth } from "../relayed.ts";
+import { firstOf, INTERRUPTION, latin1, pieces, relayed, sourceOf, start, throughBoth } from "../relayed.ts";
 
 const MB = 1024 * 1024;
 const LOST = { kind: "lost", error: "RemoteProtocolError", cause: "truncated" } as const;
@@ -86,30 +86,30 @@ describe.each(LINE_ENDS)("events with lines that end in %s", (_, lineEnd) => {
 describe("the first event", () => {
   test("is waited for although its bytes come one by one", async () => {
     const source = sourceOf(pieces(Buffer.from("data: a\n\ndata: b\n\n"), 1));
-    expect(await readFirst(source, true)).toEqual(new Uint8Array(Buffer.from("data: a\n\n")));
+    expect(await firstOf(source, true)).toEqual(new Uint8Array(Buffer.from("data: a\n\n")));
     expect(source.reads).toBe(9);
   });
 
   test("may be a comment", async () => {
     const source = sourceOf([Buffer.from(":\n\n"), Buffer.from("data: a\n\n")]);
-    expect(await readFirst(source, true)).toEqual(Buffer.from(":\n\n"));
+    expect(await firstOf(source, true)).toEqual(Buffer.from(":\n\n"));
     expect(source.reads).toBe(1);
   });
 
   test("is not waited for past 1 MB, nor in a reply that is not SSE", async () => {
     const long = sourceOf([Buffer.alloc(MB, "x"), Buffer.from("y"), Buffer.from("never read")]);
-    expect((await readFirst(long, true)) instanceof Uint8Array && long.reads).toBe(2);
+    expect((await firstOf(long, true)) instanceof Uint8Array && long.reads).toBe(2);
     const plain = sourceOf([Buffer.from("no event"), Buffer.from("never read")]);
-    expect(await readFirst(plain, false)).toEqual(Buffer.from("no event"));
+    expect(await firstOf(plain, false)).toEqual(Buffer.from("no event"));
     expect(plain.reads).toBe(1);
   });
 
   test("of a reply that ends without one is all there was", async () => {
     const half = sourceOf([Buffer.from("data: a")]);
-    expect(await readFirst(half, true)).toEqual(Buffer.from("data: a"));
+    expect(await firstOf(half, true)).toEqual(Buffer.from("data: a"));
     expect((await relayed(Buffer.from("data: a"), half)).text).toBe("data: a");
     const empty = sourceOf([]);
-    expect(await readFirst(empty, true)).toEqual(new Uint8Array());
+    expect(await firstOf(empty, true)).toEqual(new Uint8Array());
     expect(await relayed(new Uint8Array(), empty)).toMatchObject({ text: "", ends: [{ kind: "complete" }] });
   });
 });
