@@ -1,4 +1,5 @@
 // A planned request as bytes, and what the child of each model would answer to it. Pure.
+import { answerChat, answerCompletion } from "../lemond/child-answer.ts";
 import { chat, completion } from "../lemond/child-replies.ts";
 import type { RequestPlan } from "./plan-requests.ts";
 import { createRandom } from "./random.ts";
@@ -32,9 +33,11 @@ export function promptOf(plan: RequestPlan, seed: number, index: number): Prompt
   const expected = (model: string): string => {
     if (raw !== null) return raw;
     if (reply.kind === "echo") return JSON.stringify({ sha256: prompt.sha256, bytes: prompt.bytes.length });
-    const settings = { model, checkpoint: `/models/${model}.gguf`, type: "llm" } as const;
-    const generation = { settings, body: common, tokens: reply.kind === "generated" ? reply.tokens : 0 };
-    return timeless((plan.route === "completions" ? completion : chat)(generation).parts.join(""));
+    const settings = { checkpoint: `/models/${model}.gguf`, type: "llm" } as const;
+    const isCompletion = plan.route === "completions";
+    const answer = (isCompletion ? answerCompletion : answerChat)({ model, chat: {}, body: common, sim: {} });
+    if ("invalid" in answer) throw new Error(answer.invalid);
+    return timeless((isCompletion ? completion : chat)({ settings, body: common, answer }).parts.join(""));
   };
   const sim = {
     ...(plan.firstByteMs > 0 ? { firstByteMs: plan.firstByteMs } : {}),

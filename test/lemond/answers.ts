@@ -95,7 +95,14 @@ export function modelsFor(context: ControlContext, target: string): readonly obj
   if (!target.includes("show_all=true")) return own;
   const labels = context.personality.version === "11.7" ? ["chat", "llamacpp"] : ["llamacpp"];
   const checkpoint = "prism-ml/Bonsai-1.7B-gguf:Q1_0";
-  const other = modelBody(context, { id: "Bonsai-1.7B-gguf", checkpoint, type: "llm", labels, maxContextWindow: 0 });
+  const other = modelBody(context, {
+    id: "Bonsai-1.7B-gguf",
+    checkpoint,
+    type: "llm",
+    labels,
+    maxContextWindow: 0,
+    chat: {},
+  });
   const source = "source" in other ? { source: "huggingface" } : {};
   return [{ ...other, ...source, downloaded: false, size: 0.25 }, ...own];
 }

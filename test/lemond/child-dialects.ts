@@ -1,27 +1,16 @@
 // A llama-server's OpenAI Responses and Anthropic Messages replies. Their streams are not among the recordings: the shapes
 // are those the official SDKs parse.
 import type { Body } from "./child-sim.ts";
-import {
-  event,
-  events,
-  json,
-  newId,
-  seconds,
-  textOf,
-  token,
-  usage,
-  type Generation,
-  type Reply,
-} from "./child-replies.ts";
+import { event, events, json, newId, seconds, textOf, usage, type Generation, type Reply } from "./child-replies.ts";
 
 const named = (value: { readonly type: string; readonly [key: string]: unknown }): string =>
   `event: ${value.type}\n${event(value)}`;
 
-export function responses(generation: Generation): Reply {
-  const { settings, body, tokens } = generation;
+export function responses({ settings, body, answer }: Generation): Reply {
+  const { tokens } = answer;
   const id = newId("resp_");
   const itemId = newId("msg_");
-  const text = textOf(generation);
+  const text = textOf(answer);
   const created = seconds();
   const part = (content: string) => ({ annotations: [], logprobs: [], text: content, type: "output_text" });
   const item = (status: string, content: readonly unknown[]) => ({
@@ -31,7 +20,7 @@ export function responses(generation: Generation): Reply {
     status,
     type: "message",
   });
-  const counted = usage(tokens);
+  const counted = usage(answer);
   const whole = {
     completed_at: created,
     created_at: created,
@@ -58,8 +47,8 @@ export function responses(generation: Generation): Reply {
       step("response.output_item.added", { output_index: 0, item: item("in_progress", []) }) +
       step("response.content_part.added", { ...at, part: part("") }),
   ];
-  for (let nth = 1; nth <= tokens; nth += 1) {
-    parts.push(step("response.output_text.delta", { ...at, delta: token(settings.model, nth), logprobs: [] }));
+  for (const { kind, text: delta } of answer.pieces) {
+    if (kind === "content") parts.push(step("response.output_text.delta", { ...at, delta, logprobs: [] }));
   }
   parts.push(
     step("response.output_text.done", { ...at, text, logprobs: [] }) +
@@ -70,9 +59,10 @@ export function responses(generation: Generation): Reply {
   return events(parts);
 }
 
-export function messages(generation: Generation): Reply {
-  const { settings, body, tokens } = generation;
-  const text = textOf(generation);
+export function messages({ settings, body, answer }: Generation): Reply {
+  const { tokens } = answer;
+  const contents = answer.pieces.filter(({ kind }) => kind === "content");
+  const text = textOf(answer);
   const whole = {
     id: newId("msg_"),
     type: "message",
@@ -81,7 +71,7 @@ export function messages(generation: Generation): Reply {
     model: settings.checkpoint,
     stop_reason: "max_tokens",
     stop_sequence: null,
-    usage: { cache_read_input_tokens: 0, input_tokens: usage(tokens).prompt_tokens, output_tokens: tokens },
+    usage: { cache_read_input_tokens: 0, input_tokens: usage(answer).prompt_tokens, output_tokens: tokens },
   };
   if (body["stream"] !== true) return json(200, whole);
   const begun = { ...whole, content: [], stop_reason: null, usage: { ...whole.usage, output_tokens: 0 } };
@@ -89,8 +79,8 @@ export function messages(generation: Generation): Reply {
     named({ type: "message_start", message: begun }) +
       named({ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } }),
   ];
-  for (let nth = 1; nth <= tokens; nth += 1) {
-    const delta = { type: "text_delta", text: token(settings.model, nth) };
+  for (const { text: said } of contents) {
+    const delta = { type: "text_delta", text: said };
     parts.push(named({ type: "content_block_delta", index: 0, delta }));
   }
   parts.push(

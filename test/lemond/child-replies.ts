@@ -1,4 +1,5 @@
 // What a llama-server answers: bodies of chat, completions, embeddings, rerank and its GET routes (recordings 13 to 18, 27, 28).
+import type { Answer } from "./child-answer.ts";
 import type { Body } from "./child-sim.ts";
 import type { ChildSettings } from "./ipc.ts";
 
@@ -10,14 +11,16 @@ export interface Reply {
   readonly parts: readonly string[];
 }
 
-export interface Generation {
-  readonly settings: Pick<ChildSettings, "model" | "checkpoint" | "type">;
+export interface Request {
+  readonly settings: Pick<ChildSettings, "checkpoint" | "type">;
   readonly body: Body;
-  readonly tokens: number;
+}
+
+export interface Generation extends Request {
+  readonly answer: Answer;
 }
 
 const fingerprint = "b11669-Debian";
-const promptTokens = 32;
 
 export function json(status: number, value: unknown): Reply {
   return { status, contentType: "application/json; charset=utf-8", isStream: false, parts: [JSON.stringify(value)] };
@@ -52,28 +55,23 @@ export function contextExceeded(asked: number, ctxSize: number): Reply {
   });
 }
 
-export const token = (model: string, nth: number): string => `${model} token ${nth} `;
-
-export function textOf({ settings, tokens }: Generation): string {
-  let text = "";
-  for (let nth = 1; nth <= tokens; nth += 1) text += token(settings.model, nth);
-  return text;
-}
+export const textOf = ({ pieces }: Answer, kind: "content" | "reasoning" = "content"): string =>
+  pieces.map((piece) => (piece.kind === kind ? piece.text : "")).join("");
 
 export const newId = (prefix: string): string =>
   prefix + crypto.randomUUID().replaceAll("-", "").slice(0, 32).padEnd(32, "x");
 
 export const seconds = (): number => Math.floor(Date.now() / 1000);
 
-export const usage = (tokens: number) => ({
+export const usage = ({ tokens, promptTokens }: Answer) => ({
   completion_tokens: tokens,
   prompt_tokens: promptTokens,
   total_tokens: promptTokens + tokens,
-  prompt_tokens_details: { cached_tokens: 31 },
+  prompt_tokens_details: { cached_tokens: Math.max(0, promptTokens - 1) },
 });
 
-const timings = (tokens: number) => ({
-  cache_n: 31,
+const timings = ({ tokens, promptTokens }: Answer) => ({
+  cache_n: Math.max(0, promptTokens - 1),
   prompt_n: 1,
   prompt_ms: 0.374,
   prompt_per_token_ms: 0.374,
@@ -87,9 +85,6 @@ const timings = (tokens: number) => ({
 export const event = (value: unknown): string => `data: ${JSON.stringify(value)}\n\n`;
 const doneEvent = "data: [DONE]\n\n";
 
-/** `length` when the client set a limit: there is always more to say. */
-const reasonOf = (body: Body): string => (typeof body["max_tokens"] === "number" ? "length" : "stop");
-
 function wantsUsage(body: Body): boolean {
   const options = body["stream_options"];
   return (
@@ -97,19 +92,20 @@ function wantsUsage(body: Body): boolean {
   );
 }
 
-export function chat(generation: Generation): Reply {
-  const { settings, body, tokens } = generation;
+export function chat({ settings, body, answer }: Generation): Reply {
   const common = { created: seconds(), model: settings.checkpoint, system_fingerprint: fingerprint };
   const id = newId("chatcmpl-");
   if (body["stream"] !== true) {
-    const message = { role: "assistant", content: textOf(generation) };
+    const reasoning = textOf(answer, "reasoning");
+    const thought = reasoning === "" ? {} : { reasoning_content: reasoning };
+    const message = { role: "assistant", content: textOf(answer), ...thought };
     return json(200, {
-      choices: [{ finish_reason: reasonOf(body), index: 0, message }],
+      choices: [{ finish_reason: answer.reason, index: 0, message }],
       ...common,
       object: "chat.completion",
-      usage: usage(tokens),
+      usage: usage(answer),
       id,
-      timings: timings(tokens),
+      timings: timings(answer),
     });
   }
   const chunk = (choices: unknown[], more: object = {}): string =>
@@ -125,20 +121,19 @@ export function chat(generation: Generation): Reply {
   const choice = (delta: object, reason: string | null = null) => [{ finish_reason: reason, index: 0, delta }];
   const parts: string[] = [];
   // The role and the first token share one chunk of the transfer coding.
-  let first = chunk(choice({ role: "assistant", content: null }));
-  for (let nth = 1; nth <= tokens; nth += 1) {
-    parts.push(first + chunk(choice({ content: token(settings.model, nth) })));
+  let first = answer.hasRole ? chunk(choice({ role: "assistant", content: null })) : "";
+  for (const { kind, text } of answer.pieces) {
+    parts.push(first + chunk(choice(kind === "content" ? { content: text } : { reasoning_content: text })));
     first = "";
   }
   const withUsage = wantsUsage(body);
-  parts.push(first + chunk(choice({}, reasonOf(body)), withUsage ? {} : { timings: timings(tokens) }));
-  if (withUsage) parts.push(chunk([], { usage: usage(tokens), timings: timings(tokens) }));
+  parts.push(first + chunk(choice({}, answer.reason), withUsage ? {} : { timings: timings(answer) }));
+  if (withUsage) parts.push(chunk([], { usage: usage(answer), timings: timings(answer) }));
   parts.push(doneEvent);
   return events(parts);
 }
 
-export function completion(generation: Generation): Reply {
-  const { settings, body, tokens } = generation;
+export function completion({ settings, body, answer }: Generation): Reply {
   const id = newId("chatcmpl-");
   const common = {
     created: seconds(),
@@ -147,38 +142,34 @@ export function completion(generation: Generation): Reply {
     object: "text_completion",
   };
   const choice = (text: string, reason: string | null) => [{ text, index: 0, logprobs: null, finish_reason: reason }];
-  const last = { usage: usage(tokens), id, timings: timings(tokens) };
-  if (body["stream"] !== true)
-    return json(200, { choices: choice(textOf(generation), reasonOf(body)), ...common, ...last });
-  const parts: string[] = [];
-  for (let nth = 1; nth <= tokens; nth += 1) {
-    parts.push(event({ choices: choice(token(settings.model, nth), null), ...common, id }));
-  }
-  parts.push(event({ choices: choice("", reasonOf(body)), ...common, ...last }), doneEvent);
+  const last = { usage: usage(answer), id, timings: timings(answer) };
+  if (body["stream"] !== true) return json(200, { choices: choice(textOf(answer), answer.reason), ...common, ...last });
+  const parts = answer.pieces.map(({ text }) => event({ choices: choice(text, null), ...common, id }));
+  parts.push(event({ choices: choice("", answer.reason), ...common, ...last }), doneEvent);
   return events(parts);
 }
 
-const modelNamed = (settings: Generation["settings"], body: Body): string =>
+const modelNamed = ({ settings, body }: Request): string =>
   typeof body["model"] === "string" ? body["model"] : settings.checkpoint;
 
-export function embeddings({ settings, body }: Generation): Reply {
+export function embeddings({ settings, body }: Request): Reply {
   if (settings.type === "llm") return notSupported("embeddings");
   const input = Array.isArray(body["input"]) ? body["input"] : [body["input"]];
   const vector = Array.from({ length: 64 }, (_, at) => Math.sin(at + 1) / 8);
   return json(200, {
-    model: modelNamed(settings, body),
+    model: modelNamed({ settings, body }),
     object: "list",
     usage: { prompt_tokens: 7 * input.length, total_tokens: 7 * input.length },
     data: input.map((_, index) => ({ embedding: vector, index, object: "embedding" })),
   });
 }
 
-export function rerank({ settings, body }: Generation): Reply {
+export function rerank({ settings, body }: Request): Reply {
   if (settings.type !== "reranking") return notSupported("reranking");
   const documents = Array.isArray(body["documents"]) ? body["documents"] : [];
   const tokens = 12 * documents.length;
   return json(200, {
-    model: modelNamed(settings, body),
+    model: modelNamed({ settings, body }),
     object: "list",
     usage: { prompt_tokens: tokens, total_tokens: tokens },
     results: documents.map((_, at) => ({ index: documents.length - 1 - at, relevance_score: -0.14 - at / 2 })),

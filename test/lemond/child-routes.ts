@@ -1,7 +1,11 @@
 // Which reply a llama-server gives to a request. No faults, no sockets.
+import { modelsBody, propsBody, slotsBody } from "./child-about.ts";
 import * as dialects from "./child-dialects.ts";
 import * as replies from "./child-replies.ts";
-import { parseBody, parseErrorText, simOf, tokensOf, type Sim } from "./child-sim.ts";
+import { answerChat, answerCompletion, type Asked, type Outcome } from "./child-answer.ts";
+import { parseBody, parseErrorText, simOf, type Body, type Sim } from "./child-sim.ts";
+import { promptOf, templateOf } from "./child-template.ts";
+import { tokenize } from "./child-tokens.ts";
 import type { Incoming } from "./http-parser.ts";
 import type { ChildSettings } from "./ipc.ts";
 
@@ -32,24 +36,25 @@ export function route(incoming: Hashed, state: ChildState): Routed {
     case "/health":
       return plain(replies.json(200, { status: "ok" }));
     case "/models":
-      return plain(replies.json(200, models(state.settings)));
+      return plain(replies.json(200, modelsBody(state.settings)));
     case "/slots":
-      return plain(replies.json(200, slots(state)));
+      return plain(replies.json(200, slotsBody(state.settings, state.busySlots())));
     case "/props":
-      return plain(replies.json(200, props(state.settings)));
+      return plain(replies.json(200, propsBody(state.settings)));
     default:
       return plain(replies.notFound());
   }
 }
 
 function post(path: string, incoming: Hashed, settings: ChildSettings): Routed {
-  const answer = generators[path];
-  if (answer === undefined) return plain(replies.notFound());
+  const handler = handlers[path];
+  // The helpers of a template and a tokenizer have no second name under /v1.
+  const isBare = path === "/apply-template" || path === "/tokenize";
+  if (handler === undefined || (isBare && incoming.path !== path)) return plain(replies.notFound());
   const text = incoming.body.toString("utf8");
   const body = parseBody(text);
   if (body === null) return plain(replies.invalid(parseErrorText(text)));
   const sim = simOf(body);
-  const tokens = tokensOf(body, sim);
   if (sim.echo === true) {
     return { reply: replies.json(200, { sha256: incoming.bodySha256, bytes: incoming.body.length }), sim, tokens: 0 };
   }
@@ -59,8 +64,7 @@ function post(path: string, incoming: Hashed, settings: ChildSettings): Routed {
   if (sim.promptTokens !== undefined && sim.promptTokens > ctxSize) {
     return plain(replies.contextExceeded(sim.promptTokens, ctxSize));
   }
-  const reply = answer({ settings, body, tokens });
-  return { reply, sim, tokens };
+  return { ...handler({ settings, body, sim }), sim };
 }
 
 const required: Readonly<Record<string, string>> = {
@@ -69,81 +73,48 @@ const required: Readonly<Record<string, string>> = {
   "/messages/count_tokens": "messages",
   "/completions": "prompt",
   "/responses": "input",
+  "/apply-template": "messages",
 };
 
-const generators: Readonly<Record<string, (generation: replies.Generation) => replies.Reply>> = {
-  "/chat/completions": replies.chat,
-  "/completions": replies.completion,
-  "/embeddings": replies.embeddings,
-  "/rerank": replies.rerank,
-  "/reranking": replies.rerank,
-  "/responses": dialects.responses,
-  "/messages": dialects.messages,
-  "/messages/count_tokens": ({ body }) => dialects.countTokens(body),
+interface Question {
+  readonly settings: ChildSettings;
+  readonly body: Body;
+  readonly sim: Sim;
+}
+
+type Handler = (question: Question) => { readonly reply: replies.Reply; readonly tokens: number };
+
+const says =
+  (answerOf: (asked: Asked) => Outcome, replyOf: (generation: replies.Generation) => replies.Reply): Handler =>
+  ({ settings, body, sim }) => {
+    const answer = answerOf({ model: settings.model, chat: settings.chat, body, sim });
+    if ("invalid" in answer) return { reply: replies.invalid(answer.invalid), tokens: 0 };
+    return { reply: replyOf({ settings, body, answer }), tokens: answer.tokens };
+  };
+
+const tells =
+  (replyOf: (question: Question) => replies.Reply): Handler =>
+  (question) => ({ reply: replyOf(question), tokens: 0 });
+
+const handlers: Readonly<Record<string, Handler>> = {
+  "/chat/completions": says(answerChat, replies.chat),
+  "/completions": says(answerCompletion, replies.completion),
+  "/responses": says(answerChat, dialects.responses),
+  "/messages": says(answerChat, dialects.messages),
+  "/embeddings": tells(replies.embeddings),
+  "/rerank": tells(replies.rerank),
+  "/reranking": tells(replies.rerank),
+  "/messages/count_tokens": tells(({ body }) => dialects.countTokens(body)),
+  "/apply-template": tells(applyTemplate),
+  "/tokenize": tells(({ body }) => {
+    const content = typeof body["content"] === "string" ? body["content"] : "";
+    return replies.json(200, { tokens: tokenize(content, body["with_pieces"] === true) });
+  }),
 };
 
-function models({ checkpoint, ctxSize }: ChildSettings) {
-  const details = {
-    parent_model: "",
-    format: "gguf",
-    family: "",
-    families: [""],
-    parameter_size: "",
-    quantization_level: "",
-  };
-  return {
-    models: [
-      {
-        name: checkpoint,
-        model: checkpoint,
-        modified_at: "",
-        size: "",
-        digest: "",
-        type: "model",
-        description: "",
-        tags: [""],
-        capabilities: ["completion"],
-        parameters: "",
-        details,
-      },
-    ],
-    object: "list",
-    data: [
-      {
-        id: checkpoint,
-        aliases: [checkpoint],
-        tags: [],
-        object: "model",
-        architecture: { input_modalities: ["text"], output_modalities: ["text"] },
-        created: replies.seconds(),
-        owned_by: "llamacpp",
-        meta: {
-          vocab_type: 1,
-          n_vocab: 358,
-          n_ctx: ctxSize,
-          n_ctx_train: 8192,
-          n_embd: 64,
-          n_params: 128064,
-          size: 512256,
-          ftype: "all F32",
-        },
-      },
-    ],
-  };
+/** Recording llama-server-11434/80. */
+function applyTemplate({ settings, body }: Question): replies.Reply {
+  const { template = "chatml", build = "current" } = settings.chat;
+  const prompt = promptOf(body, templateOf(template), build);
+  return prompt.kind === "invalid" ? replies.invalid(prompt.message) : replies.json(200, { prompt: prompt.text });
 }
-
-/** Four slots, as llama-server has by default; what is under way fills them from the first on. */
-function slots({ settings, busySlots }: ChildState) {
-  const busy = busySlots();
-  return [0, 1, 2, 3].map((id) => ({ id, n_ctx: settings.ctxSize, speculative: false, is_processing: id < busy }));
-}
-
-const props = ({ checkpoint, ctxSize }: ChildSettings) => ({
-  default_generation_settings: { params: { temperature: 0.800000011920929, stream: false }, n_ctx: ctxSize },
-  total_slots: 4,
-  model_alias: checkpoint,
-  model_path: checkpoint,
-  modalities: { vision: false, video: false, audio: false },
-  build_info: "b11669-Debian",
-  is_sleeping: false,
-});

@@ -1,7 +1,12 @@
 // The `sim` field of a request body: how a test tells a child what its reply shall be like. Parsing only.
 
 export interface Sim {
+  /** How many words the whole answer has, whatever the client's limit; one that is continued has what is left of them. */
   readonly tokens?: number;
+  /** The whole answer, in place of what the model would say. */
+  readonly text?: string;
+  /** What it thinks before, where the template knows thoughts. */
+  readonly reasoning?: string;
   readonly tokenMs?: number;
   /** Before the headers. */
   readonly firstByteMs?: number;
@@ -50,9 +55,10 @@ export function simOf(body: Body): Sim {
   return typeof sim === "object" && sim !== null ? (sim as Sim) : {};
 }
 
-export function tokensOf(body: Body, sim: Sim): number {
-  const asked = sim.tokens ?? body["max_tokens"] ?? body["max_completion_tokens"] ?? body["max_output_tokens"];
-  return typeof asked === "number" ? asked : 4;
+/** The client's limit. Below 0 is none; 0 still gives one token (DESIGN.md section 2, 19). */
+export function limitOf(body: Body): number | undefined {
+  const asked = body["max_tokens"] ?? body["max_completion_tokens"] ?? body["n_predict"] ?? body["max_output_tokens"];
+  return typeof asked === "number" && asked >= 0 ? asked : undefined;
 }
 
 /** nlohmann::json's words for a body cut short, as both servers pass them on (recordings 09, 15, 16). */

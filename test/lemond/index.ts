@@ -24,6 +24,7 @@ import { createLog } from "./waiters.ts";
 export { realTimes } from "./real-times.ts";
 export type {
   Call,
+  ChatSettings,
   Child,
   ChildRequest,
   DeathPoint,
@@ -196,8 +197,8 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
 function complete(spec: ModelSpec, version: Version): Required<ModelSpec> {
   const { id, type = "llm" } = spec;
   const kind = { llm: version === "11.7" ? ["chat"] : [], embedding: ["embeddings"], reranking: ["reranking"] }[type];
-  const { checkpoint = `/models/${id}.gguf`, labels = ["custom", ...kind], maxContextWindow = 8192 } = spec;
-  return { id, type, checkpoint, labels, maxContextWindow };
+  const { checkpoint = `/models/${id}.gguf`, labels = ["custom", ...kind], maxContextWindow = 8192, chat = {} } = spec;
+  return { id, type, checkpoint, labels, maxContextWindow, chat };
 }
 
 function callOf({ method, target, path, headers, body, connection }: Exchange): MutableCall {

@@ -40,11 +40,11 @@ async function start(
   spec: Required<ModelSpec>,
   options: Options,
 ): Promise<Launched | undefined> {
-  const { id: model, checkpoint, type } = spec;
+  const { id: model, checkpoint, type, chat } = spec;
   const { warmMs, pingMs, idleMs, closeMs } = settings;
   const ctxSize = typeof options["ctx_size"] === "number" ? options["ctx_size"] : 4096;
   const endsAtTerm = settings.endsAtTerm();
-  const child = { model, checkpoint, type, ctxSize, warmMs, pingMs, idleMs, closeMs, endsAtTerm };
+  const child = { model, checkpoint, type, chat, ctxSize, warmMs, pingMs, idleMs, closeMs, endsAtTerm };
   let port: number | undefined;
   for (let tries = 0; tries < 20; tries += 1) {
     port = settings.ports.next(port);

@@ -3,6 +3,23 @@
 export type Version = "10.6" | "11.7";
 export type ModelType = "llm" | "embedding" | "reranking";
 
+/** `qwen3` and `r1` think; the last three come back damaged, trimmed, or closed where an answer shall be continued. */
+export type TemplateName = "chatml" | "smollm2" | "qwen3" | "r1" | "phi-3.5" | "trims" | "closes";
+
+/** How a model speaks. A request's `sim` has `text` and `reasoning` too, for that one answer. */
+export interface ChatSettings {
+  /** Default `chatml`. */
+  readonly template?: TemplateName;
+  /** `older` knows neither `continue_final_message` nor its 400s. Default `current`. */
+  readonly build?: "current" | "older";
+  /** `counted` (default): `MODEL token 1 `, … ; `words`: chosen by all the text before them, so that any change of it shows. */
+  readonly says?: "counted" | "words";
+  /** The whole answer. */
+  readonly text?: string;
+  /** The whole thought, where the template knows them. */
+  readonly reasoning?: string;
+}
+
 export interface ModelSpec {
   readonly id: string;
   /** What the child says it serves; default `/models/ID.gguf`. */
@@ -11,6 +28,7 @@ export interface ModelSpec {
   readonly type?: ModelType;
   readonly labels?: readonly string[];
   readonly maxContextWindow?: number;
+  readonly chat?: ChatSettings;
 }
 
 export interface LemondOptions {
