@@ -44,6 +44,8 @@ export function createApp(deps: AppDeps) {
     const { server } = deps.config();
     let response: Response;
     try {
+      // A port of 99999, or a name with a blank: there is no URL to be read. CONNECT has none by nature, and no route.
+      if (!URL.canParse(request.url) && request.method !== "CONNECT") throw noHost();
       const refusal = admit(request.headers, server, isOpen);
       if (refusal) throw refusal;
       if (isEncoded(request.headers)) throw encodedBody();
@@ -151,6 +153,12 @@ function matches(pattern: string, path: string): boolean {
 /** CONNECT gives a URL that `new URL` throws at. */
 function pathOf(request: Request): string {
   return URL.canParse(request.url) ? new URL(request.url).pathname : "";
+}
+
+function noHost(): DispatchError {
+  return new DispatchError("request.invalid", "headers.host: not a host name with an optional port.", {
+    path: "headers.host",
+  });
 }
 
 function encodedBody(): DispatchError {

@@ -99,6 +99,15 @@ describe("on the wire", () => {
       }
   });
 
+  test("a host that no URL can have is a 400 that names the header, with any method and path", async () => {
+    for (const name of ["127.0.0.1:99999", "127.0.0.1:8080:8080", "[::1", "a b"])
+      for (const text of [chat(), chat([], "/v1/messages"), `GET /live HTTP/1.1\r\n${host}\r\n\r\n`]) {
+        const reply = await raw(text.replace(host, `Host: ${name}`));
+        expect([name, reply.status]).toEqual([name, 400]);
+        expect(errorIn(reply.body)).toMatchObject({ code: "request.invalid", details: { path: "headers.host" } });
+      }
+  });
+
   test("a host that is none, missing or twice gets no page and no model", async () => {
     for (const lines of ["", "Host: \r\n", "Host: a b\r\n", "Host: /\r\n", "Host: [::1\r\n", `Host: x@${CANARY}\r\n`]) {
       const reply = await raw(`GET /v1/models HTTP/1.1\r\n${lines}\r\n`);
