@@ -113,8 +113,15 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     slots: () => slots.all().map(snapshot),
     status: () => ({ status: running.isDraining ? "draining" : "ok", version, lemonade: lemonade() }),
   });
-  const lemondUrl = slots.first.lemonade.url;
-  const dispatch = createDispatch({ config, slots, remotes, lemondUrl, log, metrics, now: clock.now });
+  const dispatch = createDispatch({
+    config,
+    slots,
+    remotes,
+    lemonade: slots.first.lemonade,
+    log,
+    metrics,
+    now: clock.now,
+  });
   const api = createApi({
     config,
     version,

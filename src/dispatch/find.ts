@@ -1,6 +1,7 @@
 // Finds the upstream that a client's `model` means, asking lemond for its models where the name is not known yet.
 import type { Config } from "../config/config.ts";
 import { DispatchError } from "../http/errors.ts";
+import type { Lemonade } from "../lemonade/lemonade.ts";
 import type { Slot } from "../slots/slot.ts";
 import type { Slots } from "../slots/slots.ts";
 import type { Remote } from "./remote.ts";
@@ -11,7 +12,7 @@ export interface FindDeps {
   readonly config: () => Config;
   readonly slots: Slots;
   readonly remotes: Pick<Remotes, "get">;
-  readonly lemondUrl: string;
+  readonly lemonade: Pick<Lemonade, "url" | "modelsFault">;
 }
 
 export type Upstream = Slot | Remote;
@@ -41,7 +42,7 @@ export function createFind(deps: FindDeps): (model: string | null) => Upstream |
 
   const afterAsking = async (model: string | null): Promise<Upstream> => {
     if (deps.config().lemonade.autoSlots) {
-      if ((await deps.slots.models()) === null) throw lemondUnknown(deps.lemondUrl);
+      if ((await deps.slots.models()) === null) throw modelsUnknown(deps.lemonade);
       const found = known(model);
       if (found) return found;
     }
@@ -63,11 +64,13 @@ function noRoute(model: string | null, available: readonly string[]): DispatchEr
   });
 }
 
-function lemondUnknown(url: string): DispatchError {
+function modelsUnknown(lemonade: FindDeps["lemonade"]): DispatchError {
+  const target = lemonade.url;
+  const cause = lemonade.modelsFault() ?? "no answer";
   return new DispatchError(
     "dispatch.upstream_unavailable",
-    `lemond does not answer at ${url}, so its models are unknown.`,
-    { upstream: "lemonade", target: url, error: "ConnectError", cause: "no answer" },
+    `lemond at ${target} does not tell its models: ${cause}.`,
+    { upstream: "lemonade", target, error: "ConnectError", cause },
     { "retry-after": "5" },
   );
 }

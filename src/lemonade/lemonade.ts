@@ -80,6 +80,8 @@ export interface Lemonade {
   isLive(): Promise<boolean>;
   /** What lemond could load, or null when it does not say. */
   models(): Promise<readonly KnownModel[] | null>;
+  /** Why the last `models()` gave null; null where it gave the list. */
+  modelsFault(): string | null;
   load(model: string, options: Readonly<Record<string, unknown>>, timeoutMs?: number): Promise<Done>;
   unload(model: string): Promise<Done>;
 }
@@ -94,6 +96,7 @@ const ANSWER_MS = 3000;
 
 /** A client of the lemond at `url` (origin without a trailing slash). No call throws. */
 export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions): Lemonade {
+  let modelsFault: string | null = null;
   // lemond has 8 to 32 workers and keeps one busy per open connection: none is left open.
   const headers = { connection: "close", ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }) };
 
@@ -142,12 +145,21 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
     models: async () => {
       try {
         const response = await get("/v1/models");
-        const parsed = v.safeParse(Models, await response.json());
-        return parsed.success ? parsed.output.data : null;
-      } catch {
-        return null; // The caller keeps what it knew.
+        const text = await response.text();
+        const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Models), text);
+        if (response.ok && parsed.success) {
+          modelsFault = null;
+          return parsed.output.data;
+        }
+        modelsFault = response.ok
+          ? "the model list is not what lemond answers"
+          : `the model list answered ${response.status}: ${errorText(text)}`;
+      } catch (error) {
+        modelsFault = causeOf(error);
       }
+      return null; // The caller keeps what it knew.
     },
+    modelsFault: () => modelsFault,
     load: (model, options, timeoutMs = loadTimeoutMs) => post("/v1/load", { ...options, model_name: model }, timeoutMs),
     // An unload without a name unloads every model: the name is always there.
     unload: (model) => post("/v1/unload", { model_name: model }, loadTimeoutMs),

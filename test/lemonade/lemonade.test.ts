@@ -126,16 +126,22 @@ describe("a lemond that does not answer", () => {
     const refused = clientOf(gone.url);
     expect(await refused.health(1)).toEqual({ kind: "refused" });
     expect(await refused.isLive()).toBe(false);
-    expect(await refused.models()).toBeNull();
+    expect([await refused.models(), refused.modelsFault()]).toEqual([null, "ECONNREFUSED"]);
     expect(await refused.load("tiny-a", {})).toEqual({ ok: false, status: null, error: "ECONNREFUSED" });
     expect(await refused.unload("tiny-a")).toEqual({ ok: false, status: null, error: "ECONNREFUSED" });
 
     await using breaking = await startRemote("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{");
     const broken = clientOf(breaking.url);
     expect(await broken.health(1)).toEqual({ kind: "silent", cause: "ECONNRESET" });
-    expect(await broken.models()).toBeNull();
+    expect([await broken.models(), broken.modelsFault()]).toEqual([null, "ECONNRESET"]);
     expect(await broken.isLive()).toBe(false);
     expect(await broken.load("tiny-a", {})).toEqual({ ok: false, status: null, error: "ECONNRESET" });
+  });
+
+  test("gives no model list but a stranger's: that is told apart from silence", async () => {
+    await using stranger = await startRemote(reply("{}", 200));
+    const client = clientOf(stranger.url);
+    expect([await client.models(), client.modelsFault()]).toEqual([null, "the model list is not what lemond answers"]);
   });
 
   test("is waited for 3 s, a load as long as it is given", async () => {
@@ -175,6 +181,7 @@ describe.each(["10.6", "11.7"] as const)("against lemond %s", (version) => {
     const client = createLemonade({ url: lemond.url, apiKey: null, loadTimeoutMs: 5000 });
     expect(await client.isLive()).toBe(true);
     expect((await client.models())?.map(({ id }) => id)).toContain("tiny-a");
+    expect(client.modelsFault()).toBeNull();
     expect(await client.load("tiny-a", { ctx_size: 2048 })).toEqual({ ok: true });
     const child = lemond.child("tiny-a");
     const { url, pid, checkpoint } = child ?? {};
@@ -224,6 +231,7 @@ describe.each(["10.6", "11.7"] as const)("against lemond %s", (version) => {
     const health = await client.health(1);
     expect(health.kind === "denied" && health.cause).toMatch(/^health answered 401/);
     expect(await client.models()).toBeNull();
+    expect(client.modelsFault()).toMatch(/^the model list answered 401: /);
     expect(await client.load("tiny-a", {})).toMatchObject({ ok: false, status: 401 });
     expect(await client.isLive()).toBe(true);
   });
