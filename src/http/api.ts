@@ -72,8 +72,10 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     path: `/api/slots/:name/${action}`,
     handler: async (request, { name }) => {
       if (deps.isDraining()) throw new DispatchError("server.draining", "The server is stopping.");
-      const slot = slotNamed(name);
+      slotNamed(name);
       const model = action === "swap" ? await readModel(request) : null;
+      // A reload may have taken the slot away, or put another in its place, while the body came in.
+      const slot = slotNamed(name);
       if (model !== null) refuseOwned(model, slot);
       // In the same tick as the look above: two swaps at once must not end with one model.
       await deps.slots.order(slot, model === null ? { action } : { action, model });

@@ -2,7 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import type { Config } from "../../src/config/config.ts";
 import { errorOf, modelsOf } from "../envelope.ts";
-import { startStack } from "../stack.ts";
+import { openRaw, parseReply, requestText } from "../lemond/raw-client.ts";
+import { stackConfig, startStack } from "../stack.ts";
 
 const PREFIXES = ["/v1", "/api/v1"];
 const upstreams: Config["upstreams"] = [
@@ -237,4 +238,35 @@ test.each([
   await using stack = await startStack({ loaded: [model] });
   const response = await stack.post(`/api/v1/${route}`, { model, input: "x", query: "x", documents: ["a", "b"] });
   expect([response.status, response.headers.get("x-hal0-upstream")]).toEqual([200, model]);
+});
+
+test("a request whose model only lemond could know hears why lemond does not tell", async () => {
+  await using stack = await startStack({
+    loaded: [],
+    lemond: { apiKey: "lemon-key" },
+    lemonade: { apiKey: "wrong-key" },
+  });
+  const response = await stack.chat({ model: "tiny-b" });
+  const { status, headers } = response;
+  expect([status, headers.get("retry-after")]).toEqual([502, "5"]);
+  const { message, code, details } = await errorOf(response);
+  expect(code).toBe("dispatch.upstream_unavailable");
+  expect(details).toMatchObject({ upstream: "lemonade", target: stack.lemond.url });
+  expect(details["cause"]).toMatch(/^the model list answered 401: /);
+  expect(message).toContain("answered 401");
+  expect(JSON.stringify([message, details, stack.lines])).not.toContain("wrong-key");
+});
+
+test("a swap whose body is still coming in when a reload takes its slot away does nothing", async () => {
+  await using stack = await startStack({ slots: [{ name: "primary", model: "tiny-a" }] });
+  const connection = await openRaw(Number(new URL(stack.url).port));
+  connection.send(requestText("POST", "/api/slots/primary/swap", ["Content-Length: 18"], ""));
+  // Its head has been read when the server has answered a later request.
+  await stack.slot();
+  stack.server.reload(stackConfig(stack.lemond.url, { slots: [{ name: "other", model: "tiny-a" }] }));
+  connection.send('{"model":"tiny-b"}');
+  const reply = parseReply(await connection.until("\r\n\r\n"));
+  connection.close();
+  expect(reply.status).toBe(404);
+  expect([stack.lemond.unloads(), stack.lemond.loads("tiny-b")]).toEqual([0, 0]);
 });
