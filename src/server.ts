@@ -87,6 +87,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
   const config = (): Config => running.config;
   const isDraining = (): boolean => running.isDraining;
   const firstByteTimeoutMs = (): number => running.config.server.firstByteTimeoutMs;
+  const instance = crypto.randomUUID();
   const repairs = rememberRepairs();
   const slots = createSlots({
     config: running.config,
@@ -118,6 +119,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     slots,
     remotes,
     lemonade: slots.first.lemonade,
+    instance,
     log,
     metrics,
     now: clock.now,
@@ -137,7 +139,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
   void firstLook.then(() => (hasLooked = true));
   const afterFirstLook: Dispatch = (...request) =>
     hasLooked ? dispatch(...request) : firstLook.then(() => dispatch(...request));
-  const app = createApp({ config, dispatch: afterFirstLook, routes: api, isDraining, log });
+  const app = createApp({ config, dispatch: afterFirstLook, routes: api, isDraining, instance, log });
   return { slots, remotes, events, app, looked };
 }
 

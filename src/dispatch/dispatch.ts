@@ -10,7 +10,10 @@ import { createFind, type FindDeps, isSlot } from "./find.ts";
 import { nameUpstream, replyResponse } from "./reply.ts";
 import { letGoOfBody } from "./upload.ts";
 
-export interface DispatchDeps extends FindDeps, DecisionDeps {}
+export interface DispatchDeps extends FindDeps, DecisionDeps {
+  /** Names this server's process to those it sends requests to. */
+  readonly instance: string;
+}
 
 export type Dispatch = (route: ModelRoute, request: Request, requestId: string) => Promise<Response>;
 
@@ -19,7 +22,7 @@ const CLIENT_GONE = 499;
 
 /** Never rejects: every end of a request is a Response. */
 export function createDispatch(deps: DispatchDeps): Dispatch {
-  const { config, log } = deps;
+  const { config, log, instance } = deps;
   const find = createFind(deps);
 
   const gone = (decision: Decision): Response => {
@@ -75,7 +78,11 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         requestId,
         url: (base) => `${base}/${route.path}`,
         method: request.method,
-        headers: requestHeaders(request.headers, isSlot(upstream) ? null : upstream.config.apiKey, asked.wantsStream),
+        headers: requestHeaders(request.headers, {
+          key: isSlot(upstream) ? null : upstream.config.apiKey,
+          wantsStream: asked.wantsStream,
+          instance,
+        }),
         body,
         wantsStream: asked.wantsStream,
         maxReplyBytes: config().server.maxReplyBytes,

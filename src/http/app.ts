@@ -5,7 +5,7 @@ import type { Config } from "../config/config.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import { internalError } from "../dispatch/failures.ts";
 import { DispatchError, errorResponse } from "./errors.ts";
-import { isEncoded, requestId } from "./headers.ts";
+import { hasPassed, isEncoded, requestId } from "./headers.ts";
 import type { Log } from "../observe/log.ts";
 import { API_PREFIXES, dialectOf, MODEL_ROUTES } from "./routes.ts";
 
@@ -27,6 +27,8 @@ export interface AppDeps {
   readonly dispatch: Dispatch;
   readonly routes: readonly FixedRoute[];
   readonly isDraining: () => boolean;
+  /** Names this server's process. */
+  readonly instance: string;
   readonly log: Log;
 }
 
@@ -48,6 +50,7 @@ export function createApp(deps: AppDeps) {
       if (!URL.canParse(request.url) && request.method !== "CONNECT") throw noHost();
       const refusal = admit(request.headers, server, isOpen);
       if (refusal) throw refusal;
+      if (hasPassed(request.headers, deps.instance)) throw loop();
       if (isEncoded(request.headers)) throw encodedBody();
       response = await answer(id);
     } catch (error) {
@@ -159,6 +162,13 @@ function noHost(): DispatchError {
   return new DispatchError("request.invalid", "headers.host: not a host name with an optional port.", {
     path: "headers.host",
   });
+}
+
+function loop(): DispatchError {
+  return new DispatchError(
+    "request.loop",
+    "This request has passed through this server before: one of its upstreams leads back to it.",
+  );
 }
 
 function encodedBody(): DispatchError {

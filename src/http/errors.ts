@@ -10,6 +10,7 @@ const TABLE = {
   "request.not_found": { status: 404, type: "invalid_request_error" },
   "request.method_not_allowed": { status: 405, type: "invalid_request_error" },
   "request.unsupported_encoding": { status: 415, type: "invalid_request_error" },
+  "request.loop": { status: 508, type: "invalid_request_error" },
   "auth.invalid_key": { status: 401, type: "invalid_request_error" },
   "dispatch.no_route": { status: 404, type: "invalid_request_error" },
   "slot.not_found": { status: 404, type: "invalid_request_error" },
@@ -89,6 +90,7 @@ function anthropicType(status: number): string {
     case 405:
     case 409:
     case 415:
+    case 508:
       return "invalid_request_error";
     case 401:
       return "authentication_error";

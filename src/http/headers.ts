@@ -33,19 +33,37 @@ const NOT_RETURNED = [...HOP_BY_HOP, "content-length", "set-cookie"] as const;
 /** CORS is between the browser and this server, and `x-hal0-` is what this server says. */
 const NOT_RETURNED_PREFIXES = ["access-control-", "x-hal0-"] as const;
 
+/** Names each server that a request has passed through; that is how a request which comes round again is known. */
+const VIA = "x-hal0-via";
+
+/** Whether the request has passed through this server before. */
+export function hasPassed(client: Headers, instance: string): boolean {
+  return client.get(VIA)?.includes(instance) ?? false;
+}
+
+/** What an attempt's headers have that the client's have not. */
+export interface Outgoing {
+  /** The upstream's own key; null where it has none. */
+  readonly key: string | null;
+  readonly wantsStream: boolean;
+  /** Names this server's process. */
+  readonly instance: string;
+}
+
 /**
  * Headers of one attempt: the client's end-to-end headers, the upstream's own key if it has one, and `Connection: close`,
  * which Bun 1.4.5 does not send by itself with `keepalive: false`. A stream is asked for without encoding: in an encoded
  * one no event could be seen.
  */
-export function requestHeaders(client: Headers, upstreamKey: string | null, wantsStream: boolean): Headers {
+export function requestHeaders(client: Headers, { key, wantsStream, instance }: Outgoing): Headers {
   const headers = new Headers(client);
   const named = client.get("connection");
   if (named) for (const name of namesIn(named)) headers.delete(name);
   for (const name of NOT_FORWARDED) headers.delete(name);
   // Bun sends no Accept-Encoding with `decompress: false`; without one any encoding would be allowed (RFC 9110 12.5.3).
   if (wantsStream || !headers.has("accept-encoding")) headers.set("accept-encoding", "identity");
-  if (upstreamKey !== null) headers.set("authorization", `Bearer ${upstreamKey}`);
+  if (key !== null) headers.set("authorization", `Bearer ${key}`);
+  headers.append(VIA, instance);
   headers.set("connection", "close");
   return headers;
 }

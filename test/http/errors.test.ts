@@ -8,6 +8,7 @@ const TABLE = [
   ["request.not_found", 404, "invalid_request_error", "not_found_error"],
   ["request.method_not_allowed", 405, "invalid_request_error", "invalid_request_error"],
   ["request.unsupported_encoding", 415, "invalid_request_error", "invalid_request_error"],
+  ["request.loop", 508, "invalid_request_error", "invalid_request_error"],
   ["auth.invalid_key", 401, "invalid_request_error", "authentication_error"],
   ["dispatch.no_route", 404, "invalid_request_error", "not_found_error"],
   ["slot.not_found", 404, "invalid_request_error", "not_found_error"],

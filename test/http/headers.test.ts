@@ -1,6 +1,7 @@
 // Which headers pass: the rules as tables, then the wire on both sides of the real server.
 import { describe, expect, test } from "bun:test";
-import { requestHeaders, requestId, responseHeaders } from "../../src/http/headers.ts";
+import { hasPassed, requestHeaders, requestId, responseHeaders } from "../../src/http/headers.ts";
+import { errorOf } from "../envelope.ts";
 import { startRemote } from "../remote.ts";
 import { rawRequest, requestText } from "../lemond/raw-client.ts";
 import { startStack } from "../stack.ts";
@@ -30,11 +31,12 @@ const OURS = [
 
 describe("a request's headers", () => {
   const sent = (headers: Record<string, string>, key: string | null = null, wantsStream = false) =>
-    Object.fromEntries(requestHeaders(new Headers(headers), key, wantsStream).entries());
+    Object.fromEntries(requestHeaders(new Headers(headers), { key, wantsStream, instance: "us" }).entries());
+  const always = { "x-hal0-via": "us", connection: "close" };
 
   test("pass end to end", () => {
     const own = { "accept-encoding": "gzip", "anthropic-version": "2023-06-01", "x-own": "a, b", "user-agent": "SDK" };
-    expect(sent(own)).toEqual({ ...own, connection: "close" });
+    expect(sent(own)).toEqual({ ...own, ...always });
   });
 
   test.each([...HOP_BY_HOP, ...OURS])("lose %s", (name) => {
@@ -48,13 +50,24 @@ describe("a request's headers", () => {
     expect(sent({ ...headers, "x-kept": "3" })).toEqual({
       "x-kept": "3",
       "accept-encoding": "identity",
-      connection: "close",
+      ...always,
     });
   });
 
   test("ask for no encoding where the client named none, since none would mean any", () => {
     expect(sent({})["accept-encoding"]).toBe("identity");
     expect(sent({ "accept-encoding": "br" })["accept-encoding"]).toBe("br");
+  });
+
+  test("name this server behind those that the request has passed through", () => {
+    expect(sent({ "x-hal0-via": "another" })["x-hal0-via"]).toBe("another, us");
+    for (const [via, has] of [
+      ["us", true],
+      ["another, us", true],
+      ["another", false],
+    ] as const)
+      expect(hasPassed(new Headers({ "x-hal0-via": via }), "us")).toBe(has);
+    expect(hasPassed(new Headers(), "us")).toBe(false);
   });
 
   test("ask for no encoding of a stream, whatever the client named", () => {
@@ -65,7 +78,7 @@ describe("a request's headers", () => {
     expect(sent({ authorization: "Bearer canary", "x-api-key": "canary" }, "remote-key")).toEqual({
       authorization: "Bearer remote-key",
       "accept-encoding": "identity",
-      connection: "close",
+      ...always,
     });
   });
 
@@ -208,4 +221,31 @@ describe("on the wire", () => {
     expect(response.headers.get("x-hal0-upstream")).toBe("far");
     expect(await response.text()).toBe("{}");
   });
+});
+
+test("a request that comes round again is refused the second time, whatever led it back", async () => {
+  let back = "";
+  let rounds = 0;
+  // Something between the two that this server cannot see through.
+  await using between = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: async (request) => {
+      if (++rounds > 20) return Response.json({});
+      const headers = new Headers(request.headers);
+      headers.delete("host");
+      return fetch(back, { method: "POST", headers, body: await request.text() });
+    },
+  });
+  const upstreams = [{ name: "round", url: `http://127.0.0.1:${between.port}/v1`, apiKey: null, models: ["round/*"] }];
+  await using stack = await startStack({ upstreams });
+  back = `${stack.url}/v1/chat/completions`;
+  const response = await stack.chat({ model: "round/m" });
+  expect([response.status, response.headers.get("x-hal0-upstream")]).toEqual([508, "round"]);
+  expect(await errorOf(response)).toMatchObject({ code: "request.loop", type: "invalid_request_error" });
+  expect(rounds).toBe(1);
+  // A child and another server of this kind are told the same.
+  await (await stack.chat({ headers: { "x-hal0-via": "another" } })).text();
+  const child = await stack.child().receivedAny();
+  expect(child.headers["x-hal0-via"]).toMatch(/^another, [0-9a-f-]{36}$/);
 });
