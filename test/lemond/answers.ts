@@ -9,6 +9,8 @@ export interface Answer {
   readonly status: number;
   /** Object: JSON with its keys sorted. String: as it is. */
   readonly body: unknown;
+  /** Default `application/json`. */
+  readonly contentType?: string;
 }
 
 export interface ControlContext {
@@ -17,6 +19,7 @@ export interface ControlContext {
   readonly models: readonly Required<ModelSpec>[];
   readonly maxModels: number;
   readonly apiKey: string | undefined;
+  readonly adminKey: string | undefined;
   readonly healthHold: Hold;
   readonly deathNoticeMs: number;
 }

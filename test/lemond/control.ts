@@ -14,67 +14,77 @@ import {
 } from "./answers.ts";
 import { parseBody, type Body } from "./child-sim.ts";
 import type { Exchange } from "./http-peer.ts";
+import { refusalOf } from "./gate.ts";
 import { sendPlain } from "./lemond-send.ts";
 import { healthBody } from "./personality.ts";
 import { proxied } from "./proxy.ts";
+import { foldedPath, routeAt, type Route } from "./routes.ts";
 
 /** Answers the exchange; the status, once it is known. */
-export async function control(exchange: Exchange, route: string, context: ControlContext): Promise<number> {
-  if (
-    exchange.method === "POST" &&
-    isAllowed(exchange, route, context) &&
-    context.personality.promptRoutes.includes(route)
-  ) {
-    return proxied(exchange, route, context);
-  }
-  const answer = await answerTo(exchange, route, context);
+export async function control(exchange: Exchange, context: ControlContext): Promise<number> {
+  const refusal = refusalOf(exchange, context);
+  const folded = foldedPath(exchange.path);
+  const route = isServed(context, folded) ? routeAt(exchange.method, folded) : undefined;
+  if (refusal === undefined && route?.kind === "direct") return proxied(exchange, folded, context);
+  const answer = refusal ?? (await answerTo(exchange, folded, route, context));
   await sendPlain(exchange, context.personality, answer);
   return answer.status;
 }
 
-function isAllowed({ headers }: Exchange, route: string, { apiKey, personality }: ControlContext): boolean {
-  if (isForeign(headers["origin"]) && personality.version === "11.7") return false;
-  return (
-    route === "/live" || apiKey === undefined || /^bearer (.*)$/i.exec(headers["authorization"] ?? "")?.[1] === apiKey
-  );
-}
+/** 10.6 knows no metrics and only one name for reranking (recordings 27, 50). */
+const isServed = ({ personality }: ControlContext, folded: string): boolean =>
+  personality.version === "11.7" || !["/metrics", "/v1/rerank", "/v1/reranker"].includes(folded);
 
-const isForeign = (origin: string | undefined): boolean =>
-  origin !== undefined && !/^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(origin);
-
-async function answerTo(exchange: Exchange, route: string, context: ControlContext): Promise<Answer> {
+async function answerTo(
+  exchange: Exchange,
+  folded: string,
+  route: Route | undefined,
+  context: ControlContext,
+): Promise<Answer> {
   const { personality, fleet } = context;
-  const { method, headers, target } = exchange;
-  if (method === "OPTIONS") return { status: 204, body: "" };
-  if (personality.version === "11.7" && isForeign(headers["origin"])) {
-    return { status: 403, body: '{"error": "Origin not allowed"}' };
-  }
-  if (!isAllowed(exchange, route, context)) return { status: 401, body: '{"error": "Invalid or missing API key"}' };
-  if (route === "/live") return { status: 200, body: { status: "ok" } };
-  if (personality.blockedByUnload.some((blocked) => route === blocked || route.startsWith(`${blocked}/`)))
+  if (exchange.method === "OPTIONS") return { status: 204, body: "" };
+  if (personality.blockedByUnload.some((blocked) => folded === blocked || folded.startsWith(`${blocked}/`)))
     await fleet.settled();
-  if (method === "POST") {
-    if (route === "/v1/load") return load(exchange, context);
-    if (route === "/v1/unload") return unload(exchange, context);
-  }
-  if (method === "GET" || method === "HEAD") {
-    if (route === "/v1/health") {
-      await context.healthHold.passed();
-      return { status: 200, body: healthBody(personality, await fleet.snapshot(), context.maxModels) };
-    }
-    if (route === "/v1/models") return { status: 200, body: { data: modelsFor(context, target), object: "list" } };
-    if (route === "/v1/stats") return stats(context);
-    if (route.startsWith("/v1/models/")) {
-      const id = decodeURIComponent(route.slice("/v1/models/".length));
-      const spec = specOf(context, id);
-      return spec === undefined ? modelNotFound(context, id) : { status: 200, body: modelBody(context, spec) };
-    }
-    if (personality.promptRoutes.includes(route)) {
-      return { status: 405, body: '{"error": "Method Not Allowed. Use POST for this endpoint"}' };
-    }
-  }
+  const handler = handlers[`${route?.method} ${route?.path}`];
+  if (handler !== undefined) return handler(exchange, context, folded);
+  if (route !== undefined) return plainAnswer(route, exchange.path);
+  const isWrongMethod = exchange.method === "GET" && /^\/(api\/)?v[01]\//.test(exchange.path);
+  if (isWrongMethod && isServed(context, folded) && routeAt("POST", folded) !== undefined)
+    return { status: 405, body: '{"error": "Method Not Allowed. Use POST for this endpoint"}' };
   const error = { message: "The requested endpoint does not exist", path: exchange.path, type: "not_found" };
   return { status: 404, body: { error } };
+}
+
+type Handler = (exchange: Exchange, context: ControlContext, folded: string) => Answer | Promise<Answer>;
+
+const handlers: Readonly<Record<string, Handler>> = {
+  "GET /live": () => ({ status: 200, body: { status: "ok" } }),
+  "GET /v1/health": async (_, context) => {
+    await context.healthHold.passed();
+    return { status: 200, body: healthBody(context.personality, await context.fleet.snapshot(), context.maxModels) };
+  },
+  "GET /v1/models": ({ target }, context) => ({
+    status: 200,
+    body: { data: modelsFor(context, target), object: "list" },
+  }),
+  "GET /v1/models/{id}": (_, context, folded) => {
+    const id = decodeURIComponent(folded.slice("/v1/models/".length));
+    const spec = specOf(context, id);
+    return spec === undefined ? modelNotFound(context, id) : { status: 200, body: modelBody(context, spec) };
+  },
+  "GET /v1/stats": (_, context) => stats(context),
+  "POST /v1/load": load,
+  "POST /v1/unload": unload,
+};
+
+/** Routes of which only the door's treatment matters: what they would say is not simulated. */
+function plainAnswer({ method, path, kind }: Route, asked: string): Answer {
+  if (kind === "page") return { status: 200, body: "<!DOCTYPE html>\n", contentType: "text/html" };
+  if (path === "/metrics") return { status: 200, body: "lemonade_up 1\n", contentType: "text/plain; version=0.0.4" };
+  // ollama_api.cpp: what it does not do.
+  if (/^\/api\/(create|copy|push|blobs)/.test(path))
+    return { status: 501, body: '{"error":"not supported by Lemonade"}' };
+  return { status: 200, body: method === "GET" ? { path: asked } : { path: asked, status: "success" } };
 }
 
 async function load({ body: bytes }: Exchange, context: ControlContext): Promise<Answer> {

@@ -17,6 +17,7 @@ import type { Exchange } from "./http-peer.ts";
 import { createHold } from "./lock.ts";
 import { personalityOf } from "./personality.ts";
 import { createPorts } from "./ports.ts";
+import { foldedPath } from "./routes.ts";
 import type { ChildProcess } from "./process.ts";
 import type { Call, Lemond, LemondOptions, ModelSpec, Version } from "./types.ts";
 import { createLog } from "./waiters.ts";
@@ -109,10 +110,12 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       models,
       maxModels,
       apiKey: options.apiKey,
+      adminKey: options.adminKey,
       healthHold,
       deathNoticeMs,
     };
-    call.status = await control(exchange, call.route, context);
+    exchange.onGone(() => (call.isAborted = true));
+    call.status = await control(exchange, context);
   };
   const listen = (port: number): HttpServer =>
     serveHttp({
@@ -202,20 +205,20 @@ function complete(spec: ModelSpec, version: Version): Required<ModelSpec> {
 }
 
 function callOf({ method, target, path, headers, body, connection }: Exchange): MutableCall {
-  const text = body.toString("utf8");
-  const route = path.replace(/^\/api\/v1\//, "/v1/");
-  const parsed = jsonOrText(text);
-  const at = Date.now();
+  const parsed = body.length <= 1 << 20 ? jsonOrText(body.toString("utf8")) : null;
   return {
     method,
     path: target,
-    route,
+    route: foldedPath(path),
     headers,
     body: parsed,
+    bodyBytes: body.length,
+    bodySha256: new Bun.CryptoHasher("sha256").update(body).digest("hex"),
     model: modelOf(parsed),
     connection,
-    at,
+    at: Date.now(),
     status: undefined,
+    isAborted: false,
   };
 }
 

@@ -5,7 +5,7 @@ import { bareHead, plainHead } from "./personality-heads.ts";
 import { sorted, type Personality } from "./personality.ts";
 
 export async function sendPlain(exchange: Exchange, personality: Personality, answer: Answer): Promise<void> {
-  const { status, body } = answer;
+  const { status, body, contentType } = answer;
   // 11.7 closes after an error and says so; 10.6 does neither.
   const mustClose = exchange.mustClose || (personality.version === "11.7" && status >= 400);
   const isBare = exchange.method === "HEAD" || status === 204;
@@ -14,7 +14,7 @@ export async function sendPlain(exchange: Exchange, personality: Personality, an
     const text = typeof body === "string" ? body : JSON.stringify(sorted(body));
     const origin = exchange.headers["origin"];
     await exchange.write(
-      plainHead(personality, { status, bodyBytes: Buffer.byteLength(text), mustClose, origin }) + text,
+      plainHead(personality, { status, bodyBytes: Buffer.byteLength(text), mustClose, origin, contentType }) + text,
     );
   }
   exchange.finish(mustClose);

@@ -24,13 +24,14 @@ export interface HeadOptions {
   readonly bodyBytes: number;
   readonly mustClose: boolean;
   readonly origin: string | undefined;
+  readonly contentType?: string | undefined;
 }
 
 export function plainHead({ version }: Personality, options: HeadOptions): string {
-  const { status, bodyBytes, mustClose, origin } = options;
+  const { status, bodyBytes, mustClose, origin, contentType = "application/json" } = options;
   const connection = mustClose ? "Connection: close" : "Keep-Alive: timeout=5, max=100";
   const first = `HTTP/1.1 ${status} ${reasons[status] ?? "Status"}`;
-  const type = "Content-Type: application/json";
+  const type = `Content-Type: ${contentType}`;
   const length = `Content-Length: ${bodyBytes}`;
   const lines =
     version === "10.6"

@@ -11,20 +11,7 @@ export interface Personality {
   readonly noticesDeath: boolean;
   /** Which answers wait for an unload or eviction under way. */
   readonly blockedByUnload: readonly string[];
-  /** What is passed on to a child. */
-  readonly promptRoutes: readonly string[];
 }
-
-const promptRoutes = [
-  "chat/completions",
-  "completions",
-  "embeddings",
-  "reranking",
-  "responses",
-  "messages",
-  "messages/count_tokens",
-];
-const routes = (...names: readonly string[]): readonly string[] => names.map((name) => `/v1/${name}`);
 
 const personalities: Readonly<Record<Version, Personality>> = {
   "10.6": {
@@ -36,7 +23,6 @@ const personalities: Readonly<Record<Version, Personality>> = {
     backends: ["auto", "cpu", "vulkan"],
     noticesDeath: false,
     blockedByUnload: ["/v1/health", "/v1/stats"],
-    promptRoutes: routes(...promptRoutes),
   },
   "11.7": {
     version: "11.7",
@@ -47,7 +33,6 @@ const personalities: Readonly<Record<Version, Personality>> = {
     backends: ["auto", "cpu"],
     noticesDeath: true,
     blockedByUnload: ["/v1/health", "/v1/models"],
-    promptRoutes: routes(...promptRoutes, "rerank"),
   },
 };
 

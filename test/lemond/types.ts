@@ -57,7 +57,10 @@ export interface LemondOptions {
   readonly pids?: "visible" | "hidden";
   readonly idleEvictMs?: number;
   readonly deathNoticeMs?: number;
+  /** `LEMONADE_API_KEY`. */
   readonly apiKey?: string;
+  /** `LEMONADE_ADMIN_API_KEY`: opens everything, and `/internal/` alone; without it the other key does. */
+  readonly adminKey?: string;
   /** Connections served at once. Real and default: 8 on 10.6, 32 on 11.7. */
   readonly workers?: number;
   /** Silence after which a child's stream carries `:`. Default 30000. */
@@ -66,19 +69,23 @@ export interface LemondOptions {
   readonly idleMs?: number;
 }
 
-/** One request that lemond got. `path` is what came, `route` the same with `/api/v1/` folded into `/v1/`, no query. */
+/** One request that lemond got. `path` is what came, `route` the same without query and with all prefixes folded into `/v1/`. */
 export interface Call {
   readonly method: string;
   readonly path: string;
   readonly route: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Parsed JSON, else text. */
+  /** Parsed JSON, else text; null of more than a megabyte. */
   readonly body: unknown;
+  readonly bodyBytes: number;
+  readonly bodySha256: string;
   readonly model: string | undefined;
   readonly connection: number;
   readonly at: number;
   /** Set once answered. */
   readonly status: number | undefined;
+  /** The client closed before the answer was complete. */
+  readonly isAborted: boolean;
 }
 
 /** One request that a child got, body and all. */
