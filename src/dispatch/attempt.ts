@@ -21,6 +21,7 @@ export type LossCause =
   | "loading"
   | "wedged"
   | "unloaded"
+  | "lost by lemond"
   | "stopping";
 
 /** The error names are those of the Python project that this contract comes from. */

@@ -3,6 +3,16 @@ import type { LossCause, Outcome } from "./attempt.ts";
 import type { Label } from "../slots/known.ts";
 
 /** One request for an upstream. `url` gives the target below its API base. */
+/** How a request goes through lemond's own port instead of to the child. */
+export interface LemondWay {
+  /** The child does not understand the route, or lemond would change the request. */
+  readonly isOnlyWay: boolean;
+  /** `origin` is lemond's. */
+  readonly url: (origin: string) => string;
+  /** The client's bytes with lemond's name for the model in the place of theirs. */
+  readonly rewrite: (body: Uint8Array<ArrayBuffer>, model: string) => Uint8Array<ArrayBuffer>;
+}
+
 export interface Call {
   readonly requestId: string;
   readonly url: (base: string) => string;
@@ -11,6 +21,8 @@ export interface Call {
   /** Null once no attempt can follow (`letGoOfBody`): a body does not live as long as its stream. */
   body: Uint8Array<ArrayBuffer> | null;
   readonly wantsStream: boolean;
+  /** Null for what is not for lemond. */
+  readonly lemond: LemondWay | null;
   /** A plain reply of up to so many bytes is read whole before any of it is passed on. */
   readonly maxReplyBytes: number;
   readonly client: AbortSignal;

@@ -2,11 +2,12 @@
 import { readAsked, readBody } from "../http/body.ts";
 import { DispatchError, errorResponse } from "../http/errors.ts";
 import { requestHeaders } from "../http/headers.ts";
-import type { ModelRoute } from "../http/routes.ts";
+import { MODEL_ROUTES, type ModelRoute } from "../http/routes.ts";
 import type { Call, Sent } from "./call.ts";
 import { type Decision, type DecisionDeps, openDecision } from "./decision.ts";
 import { internalError, unavailable } from "./failures.ts";
 import { createFind, type FindDeps, isSlot } from "./find.ts";
+import { createLemondWays } from "./lemond-way.ts";
 import { nameUpstream, replyResponse } from "./reply.ts";
 import { letGoOfBody } from "./upload.ts";
 
@@ -24,6 +25,7 @@ const CLIENT_GONE = 499;
 export function createDispatch(deps: DispatchDeps): Dispatch {
   const { config, log, instance } = deps;
   const find = createFind(deps);
+  const lemondWay = createLemondWays(MODEL_ROUTES);
 
   const gone = (decision: Decision): Response => {
     decision.write(CLIENT_GONE);
@@ -86,6 +88,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         body,
         wantsStream: asked.wantsStream,
         maxReplyBytes: config().server.maxReplyBytes,
+        lemond: isSlot(upstream) ? lemondWay(route) : null,
         client: request.signal,
       };
       const sent = await upstream.send(call);

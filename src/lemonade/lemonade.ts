@@ -1,4 +1,5 @@
 // lemond's control API: health, models, load, unload. Reports what lemond says as values; decides nothing.
+import { hostname, networkInterfaces } from "node:os";
 import * as v from "valibot";
 import { hostName, isLoopback } from "../http/loopback.ts";
 import { OWN_CONNECTION } from "../dispatch/attempt.ts";
@@ -37,6 +38,8 @@ export interface LoadedModel {
   readonly options: Readonly<Record<string, unknown>> | null;
   /** What runs it: `llamacpp`, `flm`, `whispercpp`, … */
   readonly recipe: string;
+  /** Its URL is a port of this host that lemond may name: it can be dialled. */
+  readonly isReachable: boolean;
   /** A time of lemond's own, which moves with each request that goes through lemond. */
   readonly lastUse: number | null;
   readonly isBusy: boolean;
@@ -52,7 +55,7 @@ export interface Listing {
   readonly maxModels: Readonly<Record<string, unknown>>;
   readonly modelLoaded: string | null;
   readonly version: string;
-  /** Models listed at a URL that is neither on loopback nor on lemond's own host: never dialled, as if not loaded. */
+  /** Models listed at a URL that is neither on loopback nor on lemond's own host: never dialled. */
   readonly distrusted: readonly string[];
 }
 
@@ -74,6 +77,8 @@ export type KnownModel = Readonly<Record<string, unknown>> & { readonly id: stri
 
 export interface Lemonade {
   readonly url: string;
+  /** The headers that prove us to lemond; empty where there is no key. */
+  readonly keyHeaders: Readonly<Record<string, string>>;
   /** `question` comes back as `askedAt`. */
   health(question: number): Promise<HealthAnswer>;
   /** True when lemond answers `/live`, which it does even while its health is blocked. */
@@ -97,8 +102,10 @@ const ANSWER_MS = 3000;
 /** A client of the lemond at `url` (origin without a trailing slash). No call throws. */
 export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions): Lemonade {
   let modelsFault: string | null = null;
+  const lemond = lemondAt(url);
   // lemond has 8 to 32 workers and keeps one busy per open connection: none is left open.
-  const headers = { connection: "close", ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }) };
+  const keyHeaders: Record<string, string> = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
+  const headers = { connection: "close", ...keyHeaders };
 
   const get = (path: string): Promise<Response> =>
     fetch(`${url}${path}`, { headers, ...OWN_CONNECTION, signal: AbortSignal.timeout(ANSWER_MS) });
@@ -121,13 +128,14 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
 
   return {
     url,
+    keyHeaders,
     health: async (askedAt) => {
       try {
         const response = await get("/v1/health");
         const text = await response.text();
         const kind = response.status === 401 || response.status === 403 ? "denied" : "silent";
         if (!response.ok) return { kind, cause: `health answered ${response.status}: ${errorText(text)}` };
-        return parseHealth(text, askedAt, url);
+        return parseHealth(text, askedAt, lemond);
       } catch (error) {
         const cause = causeOf(error);
         return cause === "ECONNREFUSED" ? { kind: "refused" } : { kind: "silent", cause };
@@ -166,7 +174,20 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
   };
 }
 
-function parseHealth(text: string, askedAt: number, lemondUrl: string): HealthAnswer {
+interface Lemond {
+  readonly name: string;
+  readonly isHere: boolean;
+}
+
+/** A lemond elsewhere lists ports of its own host: they are not ours to dial. */
+function lemondAt(url: string): Lemond {
+  const name = hostName(new URL(url).host);
+  const addresses = Object.values(networkInterfaces()).flatMap((found) => found?.map(({ address }) => address) ?? []);
+  return { name, isHere: isLoopback(name) || [hostname().toLowerCase(), ...addresses].includes(name) };
+}
+
+function parseHealth(text: string, askedAt: number, lemond: Lemond): HealthAnswer {
+  const isTrusted = (host: string): boolean => isLoopback(hostName(host)) || hostName(host) === lemond.name;
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Health), text);
   if (!parsed.success) return { kind: "silent", cause: "health is not what lemond answers" };
   const { all_models_loaded, max_models, model_loaded, version } = parsed.output;
@@ -176,20 +197,30 @@ function parseHealth(text: string, askedAt: number, lemondUrl: string): HealthAn
     if (!model.success) return [];
     const { model_name, backend_url, recipe_options, last_use, is_busy, ...rest } = model.output;
     const url = backend_url.replace(/\/+$/, "");
-    return [{ ...rest, model: model_name, url, options: recipe_options, lastUse: last_use, isBusy: is_busy }];
+    const { host, port } = new URL(url);
+    const isReachable = lemond.isHere && isTrusted(host) && port !== "0";
+    const pid = rest.pid === 0 ? null : rest.pid;
+    return [
+      {
+        ...rest,
+        pid,
+        isReachable,
+        model: model_name,
+        url,
+        options: recipe_options,
+        lastUse: last_use,
+        isBusy: is_busy,
+      },
+    ];
   });
-  const isTrusted = (model: LoadedModel): boolean => {
-    const name = hostName(new URL(model.url).host);
-    return isLoopback(name) || name === hostName(new URL(lemondUrl).host);
-  };
   return {
     kind: "listing",
     askedAt,
-    loaded: loaded.filter(isTrusted),
+    loaded,
     maxModels: max_models,
     modelLoaded: model_loaded,
     version,
-    distrusted: loaded.filter((model) => !isTrusted(model)).map(({ model }) => model),
+    distrusted: loaded.filter(({ url }) => lemond.isHere && !isTrusted(new URL(url).host)).map(({ model }) => model),
   };
 }
 

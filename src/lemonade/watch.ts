@@ -45,9 +45,10 @@ export function createWatch({ lemonade, probe, clock, log, happen }: WatchDeps) 
     }
   };
 
-  const signOf = async ({ child, isShared }: ChildAsked): Promise<ChildEvidence> => {
+  const signOf = async ({ child, isShared, how }: ChildAsked): Promise<ChildEvidence> => {
     const process = processes.get(child.id) ?? null;
     if (process && !process.isAlive()) return "gone";
+    if (how === "pid") return "silent";
     return child.checkpoint === null || (process && !isShared)
       ? probe.health(child.url)
       : probe.identity(child.url, child.checkpoint, AbortSignal.timeout(IDENTITY_MS));

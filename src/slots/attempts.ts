@@ -1,13 +1,18 @@
 // The attempts of one lemond's requests: the calls under their numbers, one fetch each time that step.ts says so, and the
 // answer to whoever waits for it. Counts nothing and repeats nothing by itself.
 import { attempt, type Ended, type Lost, type LossCause, type Outcome } from "../dispatch/attempt.ts";
-import type { Call, Sent } from "../dispatch/call.ts";
+import type { Call, LemondWay, Sent } from "../dispatch/call.ts";
+import type { Lemonade } from "../lemonade/lemonade.ts";
+import { isLostAtLemond } from "../lemonade/lost.ts";
+import type { Places } from "../lemonade/places.ts";
 import type { Probe } from "../lemonade/probe.ts";
 import type { ProcessWatch } from "../lemonade/process.ts";
 import { failureOf } from "./failures.ts";
 import type { Child, Event, Failure, Request, Settings, SlotRecord } from "./known.ts";
 
 export interface AttemptsDeps {
+  readonly lemonade: Pick<Lemonade, "url" | "keyHeaders">;
+  readonly places: Places;
   readonly probe: Probe;
   readonly settings: Settings;
   readonly firstByteTimeoutMs: () => number;
@@ -38,7 +43,15 @@ export function createAttempts(deps: AttemptsDeps) {
   const { happen, probe, settings } = deps;
   const calls = new Map<number, Pending>();
   const flights = new Map<number, Flight>();
+  /** Places at lemond's own port, to be given back when the attempt is over. */
+  const leaves = new Map<number, () => void>();
   let lastId = 0;
+
+  const land = (id: number): boolean => {
+    leaves.get(id)?.();
+    leaves.delete(id);
+    return flights.delete(id);
+  };
 
   const settle = (id: number, sent: Omit<Sent, "headers" | "end"> & Partial<Sent>): void => {
     const pending = calls.get(id);
@@ -51,13 +64,13 @@ export function createAttempts(deps: AttemptsDeps) {
     const { id, label, waitedMs } = request;
     const target = calls.get(id)?.target ?? settings.lemondUrl;
     if (outcome.kind === "lost") {
-      flights.delete(id);
+      land(id);
       const isWait = outcome.cause === "loading";
       return happen(isWait ? { kind: "still-loading", request: id } : { kind: "lost", request: id, lost: outcome });
     }
     if (outcome.kind === "reply" && "source" in outcome)
       return settle(id, { outcome, label, target, waitedMs, end: endOf(id) });
-    flights.delete(id);
+    land(id);
     happen({ kind: outcome.kind === "client-gone" ? "left" : "ended", request: id });
     settle(id, { outcome, label, target, waitedMs });
   };
@@ -65,7 +78,7 @@ export function createAttempts(deps: AttemptsDeps) {
   /** Made apart from the attempt: a closure there would keep the request's body for as long as the stream runs. */
   const endOf = (id: number) => {
     return (interruption: LossCause | null): void => {
-      if (!flights.delete(id)) return;
+      if (!land(id)) return;
       happen(interruption ? { kind: "broken", request: id, cause: interruption } : { kind: "ended", request: id });
     };
   };
@@ -89,6 +102,37 @@ export function createAttempts(deps: AttemptsDeps) {
     conclude(request, outcome);
   };
 
+  const throughLemond = async (
+    request: Request,
+    pending: Pending,
+    way: LemondWay,
+    child: Child,
+    model: string,
+  ): Promise<void> => {
+    const { call, target } = pending;
+    const headers = new Headers(call.headers);
+    for (const [name, value] of Object.entries(deps.lemonade.keyHeaders)) headers.set(name, value);
+    const body = call.body && way.rewrite(call.body, model);
+    const outcome = await attempt(
+      { ...call, headers, body },
+      {
+        url: target,
+        firstByteTimeoutMs: deps.firstByteTimeoutMs(),
+        objection: async (limit) => {
+          const leave = await deps.places.take(limit);
+          if (flights.has(request.id)) leaves.set(request.id, leave);
+          else leave();
+          return null;
+        },
+        // lemond looks after its own children: silence says nothing here.
+        onStart: (cut) => flights.set(request.id, { child, cut, heardMs: () => Infinity }),
+      },
+    );
+    if (!isLost(outcome)) return conclude(request, outcome);
+    if (outcome.kind === "reply" && "source" in outcome) outcome.source.cut(LOST_BY_LEMOND);
+    conclude(request, LOST_BY_LEMOND);
+  };
+
   return {
     flights: (): IterableIterator<Flight> => flights.values(),
     send: (slot: SlotRecord, call: Call): Promise<Sent> => {
@@ -97,13 +141,19 @@ export function createAttempts(deps: AttemptsDeps) {
         calls.set(id, { call, resolve, reject, target: settings.lemondUrl });
         call.client.addEventListener("abort", () => leave(id), { once: true });
         const bodyBytes = call.body?.byteLength ?? 0;
-        const { requestId: name, isContinuation = false } = call;
-        happen({ kind: "arrived", request: { id, name, slot: slot.id, bodyBytes, isContinuation } });
+        const { requestId: name, isContinuation = false, lemond } = call;
+        const mayDial = lemond?.isOnlyWay !== true;
+        happen({ kind: "arrived", request: { id, name, slot: slot.id, bodyBytes, isContinuation, mayDial } });
       });
     },
-    dial: (request: Request, child: Child, isShared: boolean): void => {
+    dial: (request: Request, slot: SlotRecord, child: Child, isShared: boolean): void => {
       const pending = calls.get(request.id);
       if (!pending) return;
+      const { lemond } = pending.call;
+      if (!request.isDirect && lemond) {
+        pending.target = lemond.url(deps.lemonade.url);
+        return void throughLemond(request, pending, lemond, child, slot.model);
+      }
       pending.target = pending.call.url(child.url);
       deps.onDial();
       void dialled(request, pending, child, isShared);
@@ -127,6 +177,14 @@ export function createAttempts(deps: AttemptsDeps) {
     happen({ kind: "left", request: id });
     settle(id, { outcome: { kind: "client-gone" }, label: null, target: settings.lemondUrl });
   }
+}
+
+const LOST_BY_LEMOND: Lost = { kind: "lost", error: "RemoteProtocolError", cause: "lost by lemond" };
+
+/** lemond's own error of a lost child, as a JSON error or as the first event of a stream. */
+function isLost(outcome: Outcome): boolean {
+  if (outcome.kind !== "reply") return false;
+  return "source" in outcome ? isLostAtLemond(outcome.first) : outcome.status >= 400 && isLostAtLemond(outcome.body);
 }
 
 const GONE: Lost = { kind: "lost", error: "ConnectError", cause: "pid gone" };

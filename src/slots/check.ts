@@ -1,12 +1,13 @@
 // The checking stage of a job: the evidence of lemond and the child, and what follows from it by the table of repair.ts.
 import type { HealthAnswer } from "../lemonade/lemonade.ts";
-import { adopt, bury, childOf, isListedAs } from "./children.ts";
+import { adopt, bury, childOf, isListedAs, serveByName } from "./children.ts";
 import { abandonJob, askChild, askLemond, endJob, failJob, pause, tell } from "./jobs.ts";
 import type { Job, Move, SlotRecord } from "./known.ts";
 import { beginLoad, beginUnload } from "./loads.ts";
 import { type LemondEvidence, remedyOf } from "./repair.ts";
-import { listedFor, othersOfType } from "./roster.ts";
+import { listedFor, needsNoLoad, othersOfType } from "./roster.ts";
 import { hasTurn, takeTurn, waitFor } from "./turns.ts";
+import { mayTakeRoom } from "./upkeep.ts";
 
 /** Health that took longer was blocked by an eviction. */
 const BLOCKED_MS = 1000;
@@ -33,7 +34,8 @@ export function check(move: Move, slot: SlotRecord, job: Job): void {
     case "adopt":
     case "keep": {
       const listed = listedFor(move.known, slot);
-      if (listed && (remedy === "adopt" || slot.child === null)) adopt(move, slot, listed);
+      if (needsNoLoad(move.known, slot)) serveByName(move, slot);
+      else if (listed && (remedy === "adopt" || slot.child === null)) adopt(move, slot, listed);
       return endJob(move, slot, job, remedy === "adopt" ? "retargeted" : "alive");
     }
     case "load":
@@ -48,6 +50,8 @@ function prepareLoad(move: Move, slot: SlotRecord, job: Job, isListed: boolean):
   const { isFull } = othersOfType(move.known, slot);
   const isWanted = job.order !== null || job.isKeeping || slot.held.length > 0;
   const isContested = job.isContested && !isListed;
+  const isOnlyKept = job.isKeeping && job.order === null && slot.held.length === 0;
+  if (isOnlyKept && !mayTakeRoom(move.known, slot)) return abandonJob(move, slot, job);
   if (!isWanted && (job.isOnDemand || isFull || isContested)) return abandonJob(move, slot, job);
   if (isContested) return waitFor(move, slot, job, "newcomer");
   if (isFull && !job.hasRoom) return waitFor(move, slot, job, "room");
@@ -71,6 +75,10 @@ function evidenceOf(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer
   if (answer.kind === "silent") return "silent";
   if (answer.kind !== "listing") return "refused";
   const listed = listedFor(move.known, slot);
+  if (!listed && needsNoLoad(move.known, slot)) {
+    job.child = "ok"; // There is no child to be dead.
+    return "same";
+  }
   if (!listed) return "not-listed";
   const suspect = childOf(move, job.suspect);
   return suspect && isListedAs(suspect, listed) ? "same" : "elsewhere";

@@ -1,14 +1,15 @@
 // Which child a slot has: adopted, found dead, let go of. Reads lemond's listings; starts no repair and no load.
 import type { LossCause } from "../dispatch/attempt.ts";
 import { isShared, type Listing, type LoadedModel } from "../lemonade/lemonade.ts";
-import { NO_BACK_OFF } from "./backoff.ts";
+import { afterFailure, NO_BACK_OFF } from "./backoff.ts";
 import { type Child, type ChildQuestion, type Move, nextId, type SlotRecord } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
-import { listedFor } from "./roster.ts";
+import { listedFor, needsNoLoad, typeOf } from "./roster.ts";
 import type { SlotState } from "./transitions.ts";
 
 const EVICTED = "model evicted from lemond (auto-reloads on next request)";
 const LOAD_TIMES = 20;
+const KEPT_SOON_MS = 60_000;
 
 export function childOf({ known }: Move, id: number | null): Child | null {
   return id === null ? null : (known.children.get(id) ?? null);
@@ -22,6 +23,15 @@ export function isListedAs(child: Pick<Child, "url" | "pid">, listed: LoadedMode
 /** Two models are listed at its URL, so that a process that lives may have lost its port to the other. */
 export function isSharedUrl({ known }: Move, url: string): boolean {
   return known.listing !== null && isShared(known.listing, url);
+}
+
+/** Whether the slot's requests go to the child itself; for the other recipes lemond translates each request. */
+export function isDialled(
+  { config }: SlotRecord,
+  { recipe, isReachable }: Pick<Child, "recipe" | "isReachable">,
+): boolean {
+  if (config.via === "lemond" || !isReachable) return false;
+  return config.via === "child" || recipe === "llamacpp";
 }
 
 export function enter(move: Move, slot: SlotRecord, to: SlotState): void {
@@ -42,9 +52,9 @@ export function followUse(move: Move, slot: SlotRecord): void {
 }
 
 /** A child that is listed and not yet anybody's. */
-export function openChild(move: Move, { url, pid, checkpoint, type }: LoadedModel): Child {
+export function openChild(move: Move, { url, pid, checkpoint, type, recipe, isReachable }: LoadedModel): Child {
   const id = nextId(move);
-  const child = { id, url, pid, checkpoint, type, knownSince: id, misses: 0, attempts: 0 };
+  const child = { id, url, pid, checkpoint, type, recipe, isReachable, knownSince: id, misses: 0, attempts: 0 };
   const opened: Child = { ...child, examination: null, isEvicted: false };
   move.known.children.set(id, opened);
   move.effects.push({ do: "open", child: opened });
@@ -56,7 +66,7 @@ export function adopt(move: Move, slot: SlotRecord, listed: LoadedModel, opened:
   const { nowMs } = move.known;
   const before = childOf(move, slot.child);
   slot.settledAt = nextId(move);
-  slot.seen = listed;
+  if (listed.options !== null || slot.seen === null) slot.seen = listed;
   if (!before || !isListedAs(before, listed)) {
     const { dead } = slot;
     slot.child = (opened ?? openChild(move, listed)).id;
@@ -71,18 +81,33 @@ export function adopt(move: Move, slot: SlotRecord, listed: LoadedModel, opened:
     slot.loadTimesMs = [...slot.loadTimesMs, nowMs - slot.loadStartedMs].slice(-LOAD_TIMES);
   slot.backOff = NO_BACK_OFF;
   slot.lastError = null;
-  slot.isDismissed = false;
   if (slot.state !== "serving" && slot.state !== "idle") enter(move, slot, "ready");
   followUse(move, slot);
   move.dirty.push(slot);
+}
+
+/** A slot without a child of its own: lemond answers to the name, and nothing is loaded for it. */
+export function serveByName(move: Move, slot: SlotRecord): void {
+  const { listing, settings } = move.known;
+  if (slot.child !== null || !listing) return;
+  const type = typeOf(move.known, slot);
+  const own = { model: slot.model, url: settings.lemondUrl, pid: null, checkpoint: null, type, options: null };
+  adopt(move, slot, { ...own, recipe: "", isReachable: false, lastUse: null, isBusy: false });
 }
 
 /** The child is dead or gone, and nobody told us. */
 export function bury(move: Move, slot: SlotRecord, dead: number): void {
   const before = slot.dead;
   slot.dead = dead;
+  if (slot.child === dead) noteKept(move.known.nowMs, slot);
   if (before !== dead) forgetUnused(move, before);
   if (slot.child === dead) letGo(move, slot, EVICTED);
+}
+
+/** A kept model that is lost soon after its load is loaded again later and later, or lemond's eviction and we would take turns. */
+function noteKept(nowMs: number, slot: SlotRecord): void {
+  const isSoon = nowMs - slot.adoptedMs < KEPT_SOON_MS;
+  slot.keepBackOff = isSoon ? afterFailure(slot.keepBackOff, nowMs) : NO_BACK_OFF;
 }
 
 /** lemond has said that the child is unloaded. */
@@ -117,13 +142,18 @@ export function observe(move: Move, listing: Listing, gone: readonly number[]): 
     if (listed) slot.seen = listed;
     // While a job runs, it updates the slot; the listing must not interfere.
     if (slot.job || listing.askedAt <= slot.settledAt) continue;
+    if (needsNoLoad(move.known, slot)) {
+      serveByName(move, slot);
+      continue;
+    }
     const child = childOf(move, slot.child);
     const dead = childOf(move, slot.dead);
     const isSame = child !== null && listed !== undefined && isListedAs(child, listed);
     if (child && (!listed || (isSame && gone.includes(child.id)))) bury(move, slot, child.id);
     else if (listed && !isSame && !(dead && listed.pid !== null && isListedAs(dead, listed))) adopt(move, slot, listed);
   }
-  for (const child of move.known.children.values()) if (child.attempts > 0) judge(move, child, listing);
+  for (const child of move.known.children.values())
+    if (child.attempts > 0 && child.isReachable) judge(move, child, listing);
 }
 
 /** A connection may stay open and silent long after its child is gone: lemond no longer listing it ends the attempt. */
@@ -151,7 +181,8 @@ export function examine(move: Move, child: Child, how: ChildQuestion): void {
 export function suspectAll(move: Move, gone: readonly number[]): void {
   for (const slot of move.known.slots.values())
     if (slot.child !== null && gone.includes(slot.child) && !slot.job) bury(move, slot, slot.child);
-  for (const child of move.known.children.values()) if (child.attempts > 0) examine(move, child, "slots");
+  for (const child of move.known.children.values())
+    if (child.attempts > 0 && child.isReachable) examine(move, child, "slots");
 }
 
 /**
@@ -174,7 +205,7 @@ export function portRefused(move: Move, child: Child): void {
 
 export function cutAttempts({ known, effects }: Move, child: number, cause: LossCause): void {
   for (const request of known.requests.values())
-    if (request.child === child) effects.push({ do: "cut", request: request.id, cause });
+    if (request.child === child && request.isDirect) effects.push({ do: "cut", request: request.id, cause });
 }
 
 /** All that are under way for one slot. */

@@ -2,7 +2,7 @@
 // What it does between is in check.ts, loads.ts and orders.ts.
 import type { LossCause } from "../dispatch/attempt.ts";
 import { afterFailure } from "./backoff.ts";
-import { bury, childOf, enter, forgetUnused, isSharedUrl } from "./children.ts";
+import { bury, childOf, enter, forgetUnused, isDialled, isSharedUrl } from "./children.ts";
 import {
   type Job,
   type Label,
@@ -49,6 +49,7 @@ export function startJob(move: Move, slot: SlotRecord, start: Start): void {
     stageUntilMs: order ? nowMs + settings.drainMs : nowMs,
     lemond: "unasked",
     child,
+    reported: child === "refused" ? child : "unasked",
     question: null,
     againMs: nowMs,
     refusal: "lemond refuses connections",
@@ -89,7 +90,13 @@ export function askChild(move: Move, slot: SlotRecord, job: Job, id: number | nu
   }
   job.question = nextId(move);
   const isShared = isSharedUrl(move, child.url);
-  move.effects.push({ do: "ask-child", question: job.question, child, how: "port", isShared });
+  move.effects.push({
+    do: "ask-child",
+    question: job.question,
+    child,
+    how: isDialled(slot, child) ? "port" : "pid",
+    isShared,
+  });
 }
 
 export function tell(move: Move, job: Job, level: "info" | "warn" | "error", event: string, fields: object): void {

@@ -2,6 +2,7 @@
 // Decides nothing itself.
 import type { SlotConfig } from "../config/config.ts";
 import { type KnownModel, type Lemonade, typeOfLabels } from "../lemonade/lemonade.ts";
+import { createPlaces, placesOf } from "../lemonade/places.ts";
 import type { Probe } from "../lemonade/probe.ts";
 import { watchSilence } from "../lemonade/silence.ts";
 import { createWatch } from "../lemonade/watch.ts";
@@ -25,6 +26,8 @@ export interface KeeperDeps {
   readonly settings: Settings;
   readonly slots: readonly SlotConfig[];
   readonly firstByteTimeoutMs: () => number;
+  /** Of ours at lemond's own port at once; null: what its version stands. */
+  readonly maxRequests: () => number | null;
   readonly onState: (slot: string, state: SlotState) => void;
   readonly onRepair: (repair: RepairRecord) => void;
   /** Illegal transitions throw (tests) instead of being logged. */
@@ -77,7 +80,14 @@ export function createKeeper(deps: KeeperDeps) {
   };
 
   const watch = createWatch({ ...deps, happen });
-  const attempts = createAttempts({ ...deps, happen, processOf: watch.processOf, onDial: () => lookForSilence() });
+  const places = createPlaces(() => placesOf(deps.maxRequests(), known.listing?.version));
+  const attempts = createAttempts({
+    ...deps,
+    places,
+    happen,
+    processOf: watch.processOf,
+    onDial: () => lookForSilence(),
+  });
   const lookForSilence = watchSilence({
     ...deps,
     flights: attempts.flights,
@@ -88,7 +98,7 @@ export function createKeeper(deps: KeeperDeps) {
     if (isClosed && effect.do !== "answer" && effect.do !== "cut" && effect.do !== "forget") return;
     switch (effect.do) {
       case "dial":
-        return attempts.dial(effect.request, effect.child, effect.isShared);
+        return attempts.dial(effect.request, effect.slot, effect.child, effect.isShared);
       case "answer":
         return attempts.answer(effect.request, effect.slot, effect.failure);
       case "cut":
@@ -169,12 +179,14 @@ export function createKeeper(deps: KeeperDeps) {
     if (!answer) return;
     models = answer;
     modelNames = answer.map(({ id }) => id);
-    happen({ kind: "types", types: Object.fromEntries(answer.map(({ id, labels }) => [id, typeOfLabels(labels)])) });
+    const kindOf = ({ labels, recipe }: KnownModel) => ({ type: typeOfLabels(labels), recipe: `${recipe ?? ""}` });
+    happen({ kind: "models", models: Object.fromEntries(answer.map((model) => [model.id, kindOf(model)])) });
   };
 
   return {
     known,
     lemonade,
+    places,
     slots: (): Slot[] => slotsShown(known).map(slotOf),
     ownerOf: (model: string): Slot | undefined => {
       const owner = ownerOf(known, model);

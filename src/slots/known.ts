@@ -32,6 +32,9 @@ export interface Child {
   readonly pid: number | null;
   readonly checkpoint: string | null;
   readonly type: string;
+  /** Its port can be dialled from here. */
+  readonly isReachable: boolean;
+  readonly recipe: string;
   /** Answers to questions with a number up to this say nothing about it. */
   readonly knownSince: number;
   /** Answers in a row that do not list it. */
@@ -53,6 +56,10 @@ export interface Request {
   readonly bodyBytes: number;
   /** Goes before the others once the slot serves again: the rest of a stream that was cut. */
   readonly isContinuation: boolean;
+  /** Its route and body are for a child; else it goes through lemond. */
+  readonly mayDial: boolean;
+  /** The attempt under way is at the child itself. */
+  isDirect: boolean;
   /** The child it is dialled at; null: it is held. */
   child: number | null;
   generation: number;
@@ -106,6 +113,8 @@ export interface Job {
   stage: Stage;
   lemond: LemondEvidence;
   child: ChildEvidence;
+  /** What is known of the child before it is asked. */
+  readonly reported: ChildEvidence;
   /** The number that the answer must carry; null: nothing is asked. */
   question: number | null;
   /** Nothing is asked before this. */
@@ -160,6 +169,10 @@ export interface SlotRecord {
   loadStartedMs: number | null;
   loadTimesMs: number[];
   adoptedMs: number;
+  /** lemond serves the name without ever listing it (an alias). */
+  isAlias: boolean;
+  /** A kept slot is not loaded again before this. */
+  keepBackOff: BackOff;
   /** Unloaded by an operator: not kept until somebody asks for it. */
   isDismissed: boolean;
   /** Taken out of the configuration: forgotten when its last request has ended. */
@@ -173,8 +186,8 @@ export interface Known {
   /** Null before lemond was asked. */
   isUp: boolean | null;
   listing: Listing | null;
-  /** lemond's model types, by model. */
-  types: Readonly<Record<string, string>>;
+  /** What lemond can load, by name. */
+  models: Readonly<Record<string, ModelKind>>;
   slots: Map<number, SlotRecord>;
   children: Map<number, Child>;
   requests: Map<number, Request>;
@@ -189,8 +202,14 @@ export interface Known {
   isStopping: boolean;
 }
 
-/** `port`: who it is, or how it is. `slots`: the port, and then whether it answers at all, twice. */
-export type ChildQuestion = "port" | "slots";
+/** What lemond says of a model that is not loaded. */
+export interface ModelKind {
+  readonly type: string;
+  readonly recipe: string;
+}
+
+/** `pid`: whether its process lives, of one that is not ours to dial. `port`: who it is, or how it is. `slots`: the port, and then whether it answers at all, twice. */
+export type ChildQuestion = "pid" | "port" | "slots";
 
 export type LemondResult =
   { readonly ok: true } | { readonly ok: false; readonly status: number | null; readonly error: string };
@@ -235,13 +254,13 @@ export type Event =
   | { readonly kind: "configured"; readonly settings: Settings; readonly slots: readonly SlotConfig[] }
   /** A model that a client may name. */
   | { readonly kind: "named"; readonly model: string }
-  | { readonly kind: "types"; readonly types: Readonly<Record<string, string>> }
+  | { readonly kind: "models"; readonly models: Readonly<Record<string, ModelKind>> }
   | { readonly kind: "draining" }
   /** The time for requests under way is over. */
   | { readonly kind: "stopping" }
   | { readonly kind: "wake" };
 
-export type NewRequest = Pick<Request, "id" | "name" | "slot" | "bodyBytes" | "isContinuation">;
+export type NewRequest = Pick<Request, "id" | "name" | "slot" | "bodyBytes" | "isContinuation" | "mayDial">;
 
 /** Why a request gets no reply from the slot. */
 export type Failure =
@@ -280,7 +299,13 @@ export type OrderFault =
   | { readonly code: "unload-failed" | "load-failed"; readonly cause: string; readonly retryAfterS: number };
 
 export type Effect =
-  | { readonly do: "dial"; readonly request: Request; readonly child: Child; readonly isShared: boolean }
+  | {
+      readonly do: "dial";
+      readonly request: Request;
+      readonly slot: SlotRecord;
+      readonly child: Child;
+      readonly isShared: boolean;
+    }
   | { readonly do: "answer"; readonly request: Request; readonly slot: SlotRecord; readonly failure: Failure }
   | { readonly do: "cut"; readonly request: number; readonly cause: LossCause }
   | { readonly do: "ask-lemond"; readonly question: number }

@@ -1,6 +1,6 @@
 // An unload or a load that was sent to lemond, the read-back of where the model is now, and the wait until its child serves.
 import type { HealthAnswer } from "../lemonade/lemonade.ts";
-import { adopt, childOf, enter, isListedAs, openChild } from "./children.ts";
+import { adopt, childOf, enter, isDialled, isListedAs, openChild, serveByName } from "./children.ts";
 import { askChild, askLemond, ASK_AGAIN_MS, endJob, enterStage, failJob, pause, tell } from "./jobs.ts";
 import type { Job, LemondResult, Move, SlotRecord } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
@@ -59,8 +59,18 @@ export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthA
     enter(move, slot, "offline");
     return lookAgain(move, slot, job);
   }
+  if (!listed && slot.seen === null) {
+    // lemond took the load and lists no such model: the name is an alias of another.
+    slot.isAlias = true;
+    serveByName(move, slot);
+    return endJob(move, slot, job, "loaded");
+  }
   if (!listed || (dead && listed.pid !== null && isListedAs(dead, listed)))
     return failJob(move, slot, job, "the model is not listed after the load", true);
+  if (!isDialled(slot, listed)) {
+    adopt(move, slot, listed);
+    return endJob(move, slot, job, "loaded");
+  }
   job.fresh = { child: openChild(move, listed).id, listed };
   job.pauseMs = FIRST_PAUSE_MS;
   enterStage(move, slot, job, "warming");

@@ -1,12 +1,12 @@
 // The requests of a slot: which are dialled, which are held, and what becomes of one that was lost. At most two attempts each.
 import type { LossCause, Lost } from "../dispatch/attempt.ts";
 import { retryAfterS } from "./backoff.ts";
-import { childOf, followUse, forgetUnused, isSharedUrl } from "./children.ts";
+import { childOf, followUse, forgetUnused, isDialled, isSharedUrl } from "./children.ts";
 import { isLoading, phaseOf, startJob, waitReason } from "./jobs.ts";
 import type { Child, Failure, Job, Label, Move, NewRequest, Request, SlotRecord } from "./known.ts";
 import { type Way, wayOf } from "./repair.ts";
 
-export function arrive(move: Move, { id, name, slot: slotId, bodyBytes, isContinuation }: NewRequest): void {
+export function arrive(move: Move, { id, name, slot: slotId, bodyBytes, isContinuation, mayDial }: NewRequest): void {
   const slot = move.known.slots.get(slotId);
   if (!slot) return;
   const request: Request = {
@@ -15,6 +15,8 @@ export function arrive(move: Move, { id, name, slot: slotId, bodyBytes, isContin
     slot: slotId,
     bodyBytes,
     isContinuation,
+    mayDial,
+    isDirect: false,
     child: null,
     generation: 0,
     attempts: 0,
@@ -68,6 +70,8 @@ function follow(move: Move, slot: SlotRecord, request: Request, child: Child | n
         isOnDemand: request.loss === null,
         cause: request.loss?.lost.cause ?? "evicted",
         request: request.name,
+        // lemond itself has said that the child is lost.
+        child: request.loss?.lost.cause === "lost by lemond" ? "refused" : "unasked",
       });
   }
 }
@@ -79,11 +83,12 @@ function dial(move: Move, slot: SlotRecord, request: Request, child: Child): voi
   request.child = child.id;
   request.generation = slot.generation;
   request.attempts++;
+  request.isDirect = request.mayDial && isDialled(slot, child);
   child.attempts++;
   slot.inFlight++;
   slot.isUsedSinceTouch = true;
   followUse(move, slot);
-  move.effects.push({ do: "dial", request, child, isShared: isSharedUrl(move, child.url) });
+  move.effects.push({ do: "dial", request, slot, child, isShared: isSharedUrl(move, child.url) });
 }
 
 function hold(move: Move, slot: SlotRecord, request: Request): void {

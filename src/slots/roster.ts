@@ -30,7 +30,7 @@ export function ownerOf(known: Known, model: string): SlotRecord | undefined {
 }
 
 /** Two names differ in the prefix alone and lemond knows both: then they are two models. */
-const isKnown = (known: Known, model: string): boolean => model in known.types;
+const isKnown = (known: Known, model: string): boolean => model in known.models;
 
 export function implicitOf(known: Known, model: string): SlotRecord | undefined {
   const slots = present(known).filter((slot) => slot.isImplicit);
@@ -48,8 +48,14 @@ export function listedFor(known: Known, slot: SlotRecord): LoadedModel | undefin
   return loaded.find(({ model }) => plainModel(model) === plainModel(slot.model) && !isElsewhere(model));
 }
 
+/** Cloud models, collections and aliases: lemond serves them, and never lists a child of theirs. */
+export function needsNoLoad(known: Known, slot: SlotRecord): boolean {
+  const recipe = slot.seen?.recipe ?? known.models[slot.model]?.recipe ?? "";
+  return slot.isAlias || recipe === "cloud" || recipe.startsWith("collection.");
+}
+
 export function typeOf(known: Known, slot: SlotRecord): string {
-  return slot.seen?.type ?? known.types[slot.model] ?? "llm";
+  return slot.seen?.type ?? known.models[slot.model]?.type ?? "llm";
 }
 
 /** The other models listed of the slot's type; full: lemond would evict one of them for the slot's. */
@@ -92,6 +98,8 @@ function add(move: Move, config: SlotConfig, isImplicit: boolean): SlotRecord {
     loadStartedMs: null,
     loadTimesMs: [],
     adoptedMs: nowMs,
+    isAlias: false,
+    keepBackOff: NO_BACK_OFF,
     isDismissed: false,
     isLeaving: false,
   };

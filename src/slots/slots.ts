@@ -7,7 +7,7 @@ import { createKeeper, type Keeper, type KeeperDeps } from "./keeper.ts";
 import type { Action, Settings } from "./known.ts";
 import type { Slot } from "./slot.ts";
 
-export interface SlotsDeps extends Omit<KeeperDeps, "lemonade" | "settings" | "slots"> {
+export interface SlotsDeps extends Omit<KeeperDeps, "lemonade" | "settings" | "slots" | "maxRequests"> {
   readonly config: Config;
   readonly slotDefaults: Settings["slotDefaults"];
   readonly createLemonade: (config: LemonadeConfig) => Lemonade;
@@ -47,7 +47,12 @@ export function createSlots(deps: SlotsDeps) {
   const keepers = new Map<string, Keeper>(
     lemonades().map((lemonade) => {
       const { name } = lemonade;
-      const own = { lemonade: deps.createLemonade(lemonade), settings: settingsOf(lemonade), slots: slotsOf(name) };
+      const own = {
+        lemonade: deps.createLemonade(lemonade),
+        settings: settingsOf(lemonade),
+        slots: slotsOf(name),
+        maxRequests: () => lemonades().find((own) => own.name === name)?.maxRequests ?? null,
+      };
       return [name, createKeeper({ ...deps, ...own })];
     }),
   );

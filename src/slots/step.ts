@@ -2,15 +2,15 @@
 // with time as an argument, so that test/model explores this very function. It changes `known` in place; what it returns is
 // to be carried out in order when it has returned, and each answer comes back as an event with the question's number.
 import { check, weigh } from "./check.ts";
-import { childOf, examined, observe, portRefused, suspectAll } from "./children.ts";
+import { childOf, examined, observe, portRefused, serveByName, suspectAll } from "./children.ts";
 import { askChild, askLemond } from "./jobs.ts";
 import type { Effect, Event, Job, Known, Move, Settings, SlotRecord } from "./known.ts";
 import { beginLoad, loaded, noteUnload, readBack, warm } from "./loads.ts";
 import { drain, takeDown, takenDown, takeOrder, unloadedByOrder } from "./orders.ts";
 import { answerLate, arrive, decideHeld, end, interrupt, loading, lose } from "./requests.ts";
-import { configure, forgetIfDone, slotOfModel } from "./roster.ts";
+import { configure, forgetIfDone, needsNoLoad, slotOfModel } from "./roster.ts";
 import { awaitNewcomer, awaitRoom } from "./turns.ts";
-import { poll, restIfQuiet, touched, touchOne } from "./upkeep.ts";
+import { keep, poll, restIfQuiet, touched, touchOne } from "./upkeep.ts";
 
 export function createKnown(settings: Settings, nowMs: number): Known {
   return {
@@ -19,7 +19,7 @@ export function createKnown(settings: Settings, nowMs: number): Known {
     settings,
     isUp: null,
     listing: null,
-    types: {},
+    models: {},
     slots: new Map(),
     children: new Map(),
     requests: new Map(),
@@ -38,6 +38,7 @@ export function step(known: Known, event: Event, nowMs: number): Effect[] {
   take(move, event);
   for (let slot = move.dirty.shift(); slot; slot = move.dirty.shift()) {
     if (slot.job) advance(move, slot, slot.job);
+    if (!slot.job) keep(move, slot);
     if (!slot.job || slot.job.order) decideHeld(move, slot);
     forgetIfDone(move, slot);
   }
@@ -84,8 +85,9 @@ function take(move: Move, event: Event): void {
       return configure(move, event.settings, event.slots);
     case "named":
       return void slotOfModel(move, event.model);
-    case "types":
-      known.types = event.types;
+    case "models":
+      known.models = event.models;
+      for (const slot of known.slots.values()) if (!slot.job && needsNoLoad(known, slot)) serveByName(move, slot);
       return;
     case "draining":
       known.isDraining = true;
@@ -99,7 +101,7 @@ function take(move: Move, event: Event): void {
     case "wake":
       poll(move);
       for (const slot of known.slots.values()) {
-        if (slot.job) move.dirty.push(slot);
+        if (slot.job || slot.config.keep) move.dirty.push(slot);
         answerLate(move, slot);
       }
   }
@@ -136,6 +138,7 @@ function takeHealth(move: Move, event: Extract<Event, { kind: "health" }>): void
   } else if (answer.kind === "refused") suspectAll(move, gone);
   for (const slot of known.slots.values()) {
     restIfQuiet(move, slot);
+    if (slot.config.keep) move.dirty.push(slot);
     const { job } = slot;
     if (job?.question !== question) continue;
     job.question = null;

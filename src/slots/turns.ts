@@ -42,7 +42,7 @@ export function endTurn(move: Move): void {
 /** Forgets the evidence. */
 export function lookAgain(move: Move, slot: SlotRecord, job: Job): void {
   job.lemond = "unasked";
-  job.child = "unasked";
+  job.child = job.reported;
   job.againMs = move.known.nowMs;
   enterStage(move, slot, job, "checking");
 }

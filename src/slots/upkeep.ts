@@ -1,8 +1,9 @@
 // What is done for the slots without a request: lemond is asked how it is, told which models are in use, and asked for the
 // models that are to be kept loaded.
 import { isListedAs, childOf, enter } from "./children.ts";
+import { startJob } from "./jobs.ts";
 import { type Known, type Move, nextId, type SlotRecord } from "./known.ts";
-import { listedFor } from "./roster.ts";
+import { listedFor, needsNoLoad, othersOfType } from "./roster.ts";
 import { endTurn } from "./turns.ts";
 
 export function poll(move: Move, isDue = move.known.nowMs >= move.known.pollDueMs): void {
@@ -27,7 +28,7 @@ export function touchOne(move: Move, gone: readonly number[]): void {
   if (known.settings.touchMs === 0 || known.turn !== null || known.isDraining) return;
   for (const slot of known.slots.values()) {
     const child = childOf(move, slot.child);
-    const isUsed = slot.inFlight > 0 || slot.isUsedSinceTouch;
+    const isUsed = slot.inFlight > 0 || slot.isUsedSinceTouch || slot.config.keep;
     if (!child || !isUsed || slot.job || slot.touchDueMs > known.nowMs || gone.includes(child.id)) continue;
     const listed = listedFor(known, slot);
     if (!listed?.options || !isListedAs(child, listed)) continue;
@@ -47,10 +48,35 @@ export function touched(move: Move, slot: SlotRecord | undefined, ok: boolean): 
   if (move.known.turn?.isTouch) endTurn(move);
 }
 
+/** A kept slot that is found without a child is loaded without waiting for a request. */
+export function keep(move: Move, slot: SlotRecord): void {
+  const { known } = move;
+  const { config, backOff, keepBackOff } = slot;
+  if (!config.keep || slot.child !== null || slot.isDismissed || slot.isLeaving || known.isDraining) return;
+  if (known.isUp !== true || known.listing === null || needsNoLoad(known, slot)) return;
+  if (Math.max(backOff.untilMs, keepBackOff.untilMs) > known.nowMs || !mayTakeRoom(known, slot)) return;
+  startJob(move, slot, { isOnDemand: true, isKeeping: true, cause: "evicted", request: null });
+}
+
+/** Only where there is room, or where the model that would go is neither kept nor in use. */
+export function mayTakeRoom(known: Known, slot: SlotRecord): boolean {
+  const { listed, isFull } = othersOfType(known, slot);
+  if (!isFull) return true;
+  const [victim] = listed.toSorted((a, b) => (a.lastUse ?? 0) - (b.lastUse ?? 0));
+  if (!victim || victim.isBusy) return false;
+  const owner = [...known.slots.values()].find((other) => listedFor(known, other) === victim);
+  if (!owner) return false;
+  const usedMs = Math.max(owner.lastUsedMs ?? -Infinity, owner.adoptedMs);
+  return !owner.config.keep && owner.inFlight === 0 && known.nowMs - usedMs >= owner.config.idleAfterMs;
+}
+
 /** When time alone will change something next. */
 export function wakeAt(known: Known): number {
   let atMs = known.pollQuestion === null ? known.pollDueMs : Infinity;
-  for (const { job, held } of known.slots.values()) {
+  for (const { job, held, config, child, isDismissed, backOff, keepBackOff } of known.slots.values()) {
+    const keepAtMs = Math.max(backOff.untilMs, keepBackOff.untilMs);
+    if (config.keep && !job && child === null && !isDismissed && keepAtMs > known.nowMs)
+      atMs = Math.min(atMs, keepAtMs);
     if (job && job.question === null && job.stage !== "turn") {
       const isWait = job.stage === "draining" || job.stage === "room";
       atMs = Math.min(atMs, isWait ? job.stageUntilMs : job.againMs);

@@ -16,6 +16,7 @@ const loaded: LoadedModel = {
   type: "llm",
   options: {},
   recipe: "llamacpp",
+  isReachable: true,
   lastUse: null,
   isBusy: false,
 };

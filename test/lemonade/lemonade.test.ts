@@ -27,6 +27,7 @@ const LOADED = {
   type: "llm",
   options: { ctx_size: 4096, llamacpp: { nested: [1] } },
   recipe: "llamacpp",
+  isReachable: true,
   lastUse: null,
   isBusy: false,
 };

@@ -1,0 +1,26 @@
+// Tells lemond's own errors of a lost child from answers: a request that goes through lemond is lost with them. Pure.
+import * as v from "valibot";
+
+/** lemond 10.6 says the first, and the second in a stream; 11.7 the others. */
+const LOST = ["network_error", "streaming_error", "backend_unavailable", "backend_watchdog_reset", "model_not_loaded"];
+
+const Failed = v.object({
+  error: v.object({
+    type: v.optional(v.unknown()),
+    code: v.optional(v.unknown()),
+    details: v.optional(v.object({ code: v.optional(v.unknown()) })),
+  }),
+});
+/** Longer ones are no such error. */
+const MOST_BYTES = 16 * 1024;
+
+/** A whole JSON body, or the first event of a stream (`data: {"error":…}`). */
+export function isLostAtLemond(bytes: Uint8Array): boolean {
+  if (bytes.length > MOST_BYTES) return false;
+  const text = new TextDecoder().decode(bytes).trim();
+  const [first = ""] = text.startsWith("data:") ? text.slice("data:".length).split(/\r?\n/) : [text];
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Failed), first);
+  if (!parsed.success) return false;
+  const { type, code, details } = parsed.output.error;
+  return [type, code, details?.code].some((word) => typeof word === "string" && LOST.includes(word));
+}
