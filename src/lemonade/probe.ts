@@ -16,8 +16,6 @@ export interface Probe {
 }
 
 const ANSWER_MS = 3000;
-/** A port that refuses does so at once. */
-const REFUSAL_MS = 1000;
 const REFUSALS: readonly string[] = ["ECONNREFUSED", "ECONNRESET", "EPIPE"];
 const Models = v.object({ data: v.tupleWithRest([v.object({ id: v.string() })], v.unknown()) });
 
@@ -41,13 +39,10 @@ export function createProbe(): Probe {
     slots: (url) => status(`${new URL(url).origin}/slots`),
     refuses: async (url) => {
       try {
-        const limit = AbortSignal.timeout(REFUSAL_MS);
-        const answer = await fetch(`${new URL(url).origin}/health`, {
-          headers: { connection: "close" },
-          ...OWN_CONNECTION,
-          signal: limit,
-        });
-        await answer.body?.cancel();
+        const signal = AbortSignal.timeout(ANSWER_MS);
+        const headers = { connection: "close" };
+        const answer = await fetch(`${new URL(url).origin}/health`, { headers, ...OWN_CONNECTION, signal });
+        await answer.arrayBuffer();
         return false;
       } catch (error) {
         return causeOf(error) === "ECONNREFUSED";
