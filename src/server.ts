@@ -3,6 +3,7 @@ import { createApi } from "./http/api.ts";
 import { createApp } from "./http/app.ts";
 import { createEvents, type Events } from "./http/feed.ts";
 import { type Config, type LemonadeConfig, slotDefaults } from "./config/config.ts";
+import { ownHosts } from "./config/machine.ts";
 import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
 import { createRemotes, type Remotes } from "./dispatch/remotes.ts";
 import { createLemonade } from "./lemonade/lemonade.ts";
@@ -139,7 +140,15 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
   void firstLook.then(() => (hasLooked = true));
   const afterFirstLook: Dispatch = (...request) =>
     hasLooked ? dispatch(...request) : firstLook.then(() => dispatch(...request));
-  const app = createApp({ config, dispatch: afterFirstLook, routes: api, isDraining, instance, log });
+  const app = createApp({
+    config,
+    dispatch: afterFirstLook,
+    routes: api,
+    isDraining,
+    instance,
+    ownHosts: ownHosts(),
+    log,
+  });
   return { slots, remotes, events, app, looked };
 }
 
