@@ -9,7 +9,8 @@ import { FEED_SILENCE_S, type Events, type Status } from "./feed.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { statusPage } from "../page/page.ts";
 import type { Repairs } from "../observe/repairs.ts";
-import { availableNames, plainModel } from "../dispatch/resolve.ts";
+import { availableNames } from "../dispatch/resolve.ts";
+import { findModel } from "../lemonade/names.ts";
 import { API_PREFIXES } from "./routes.ts";
 import type { Action } from "../slots/known.ts";
 import type { Slot } from "../slots/slot.ts";
@@ -57,7 +58,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
   const models = async (): Promise<{ id: string }[]> => {
     const known = (await deps.slots.models()) ?? [];
     return availableNames(names()).map((id) => ({
-      ...known.find((model) => plainModel(model.id) === plainModel(id)),
+      ...findModel(known, id, (model) => model.id),
       id,
       object: "model",
       created: startedS,
