@@ -87,7 +87,6 @@ const defaultConfig: Config = {
   lemonades: [],
   slots: [],
   upstreams: [],
-  order: [],
 };
 
 export function chatBody({ model, stream, tokens = 4, sim }: ChatOptions): Record<string, unknown> {
@@ -108,7 +107,6 @@ export function stackConfig(lemondUrl: string, options: StackOptions = {}): Conf
     lemonades: options.lemonades ?? [],
     slots: slots.map((slot) => ({ ...slotDefaults, holdMs: 20_000, ...slot })),
     upstreams: options.upstreams ?? [],
-    order: [...slots, ...(options.upstreams ?? [])].map(({ name }) => name),
   };
 }
 

@@ -1,6 +1,6 @@
 // The routes that this server answers itself: life, health, the model list, and the slots with their operator's actions.
 import * as v from "valibot";
-import { isTold } from "./admission.ts";
+import { hasKey } from "./admission.ts";
 import type { FixedRoute, Handler } from "./app.ts";
 import { readBody } from "./body.ts";
 import type { Config } from "../config/config.ts";
@@ -9,8 +9,7 @@ import { FEED_SILENCE_S, type Events, type Status } from "./feed.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { statusPage } from "../page/page.ts";
 import type { Repairs } from "../observe/repairs.ts";
-import { availableNames } from "../dispatch/resolve.ts";
-import { findModel } from "../lemonade/names.ts";
+import { availableNames, plainModel } from "../dispatch/resolve.ts";
 import { API_PREFIXES } from "./routes.ts";
 import type { Action } from "../slots/known.ts";
 import type { Slot } from "../slots/slot.ts";
@@ -43,9 +42,11 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
 
   const health: Handler = (request) => {
     const status = deps.isDraining() ? "draining" : "ok";
+    const { apiKeys } = deps.config().server;
+    const isTold = apiKeys.length === 0 || hasKey(request.headers, apiKeys);
     const lemonade = deps.lemonade();
     const slots = deps.slots.all().map(({ name, record }) => ({ name, model: record.model, state: record.state }));
-    const body = isTold(request.headers, deps.config().server)
+    const body = isTold
       ? { status, version: deps.version, lemonade: { ...lemonade, up: lemonade.up === true }, slots }
       : { status };
     return Response.json(body, {
@@ -58,7 +59,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
   const models = async (): Promise<{ id: string }[]> => {
     const known = (await deps.slots.models()) ?? [];
     return availableNames(names()).map((id) => ({
-      ...findModel(known, id, (model) => model.id),
+      ...known.find((model) => plainModel(model.id) === plainModel(id)),
       id,
       object: "model",
       created: startedS,
@@ -91,8 +92,8 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
   };
 
   return [
-    { method: "GET", path: "/live", access: "open", handler: () => Response.json({ status: "ok" }) },
-    { method: "GET", path: "/health", access: "open", handler: health },
+    { method: "GET", path: "/live", isOpen: true, handler: () => Response.json({ status: "ok" }) },
+    { method: "GET", path: "/health", isOpen: true, handler: health },
     ...API_PREFIXES.flatMap((prefix): FixedRoute[] => [
       {
         method: "GET",
@@ -124,7 +125,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
       },
     },
     // Without a key: a browser that opens the page cannot send one. It holds no data, and asks for the key itself.
-    { method: "GET", path: "/", access: "open", handler: statusPage() },
+    { method: "GET", path: "/", isOpen: true, handler: statusPage() },
     {
       method: "GET",
       path: "/api/slots/events",
@@ -133,11 +134,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     },
     { method: "GET", path: "/api/repairs", handler: () => Response.json(deps.repairs.list()) },
     { method: "GET", path: "/api/slots", handler: () => Response.json(deps.slots.all().map(snapshot)) },
-    {
-      method: "GET",
-      path: "/api/slots/:name",
-      handler: (_, { name }) => Response.json(snapshot(slotNamed(name))),
-    },
+    { method: "GET", path: "/api/slots/:name", handler: (_, { name }) => Response.json(snapshot(slotNamed(name))) },
     act("load"),
     act("unload"),
     act("restart"),

@@ -58,12 +58,16 @@ export function createKeeper(deps: KeeperDeps) {
     if (isStepping) return;
     isStepping = true;
     let mayWake = false;
-    for (let next = events.shift(); next; next = events.shift()) {
-      const effects = step(known, next, clock.now());
-      for (const effect of effects) carryOut(effect);
-      mayWake ||= !isPassage(next, effects);
+    try {
+      for (let next = events.shift(); next; next = events.shift()) {
+        const effects = step(known, next, clock.now());
+        for (const effect of effects) carryOut(effect);
+        mayWake ||= !isPassage(next, effects);
+      }
+    } finally {
+      // A fault of ours that escapes must not end the stepping of everything that comes after it.
+      isStepping = false;
     }
-    isStepping = false;
     if (mayWake) setAlarm();
   };
 

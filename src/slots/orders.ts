@@ -1,7 +1,7 @@
 // An operator's load, unload, restart or swap: the gate is closed while it runs; requests under way get `drain_s` to end,
 // and are cut only when lemond is there to unload their child.
 import { NO_BACK_OFF } from "./backoff.ts";
-import { cutRequests, enter, followUse, release } from "./children.ts";
+import { cutRequests, enter, followUse, forgetUnused, release } from "./children.ts";
 import { askLemond, endOrder, enterStage, pause, startJob } from "./jobs.ts";
 import { type Action, type Job, type LemondResult, type Move, type Order, type SlotRecord } from "./known.ts";
 import { beginUnload, noteUnload } from "./loads.ts";
@@ -65,9 +65,11 @@ export function takenDown(move: Move, slot: SlotRecord, job: Job, order: Order):
     slot.isDismissed = true;
     return;
   }
+  const before = [job.suspect, slot.dead];
   if (order.action === "swap") become(slot, order.model);
   order.isTakingDown = false;
   job.suspect = slot.dead;
+  for (const child of before) forgetUnused(move, child);
   lookAgain(move, slot, job);
 }
 

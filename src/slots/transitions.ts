@@ -15,7 +15,8 @@ export const SLOT_STATES = [
 
 /**
  * Any state may become `error`. `ready` from `offline` and `error` is the adoption of a child that somebody else loaded;
- * `unloading` from `serving` is an operator's action whose patience (`drain_s`) has ended.
+ * `unloading` from `serving` is an operator's action whose patience (`drain_s`) has ended; `ready` from `unloading` is an
+ * unload that lemond refused.
  */
 const FOLLOWS: Record<SlotState, readonly SlotState[]> = {
   offline: ["starting", "ready"],
@@ -24,7 +25,7 @@ const FOLLOWS: Record<SlotState, readonly SlotState[]> = {
   ready: ["serving", "idle", "unloading", "offline"],
   serving: ["ready", "unloading", "offline"],
   idle: ["ready", "unloading", "offline"],
-  unloading: ["offline"],
+  unloading: ["ready", "offline"],
   error: ["starting", "ready", "offline"],
 };
 

@@ -2,7 +2,7 @@
 // models that are to be kept loaded.
 import { isListedAs, childOf, enter } from "./children.ts";
 import { startJob } from "./jobs.ts";
-import { type Known, type Move, nextId, type SlotRecord } from "./known.ts";
+import { type Job, type Known, type Move, nextId, type SlotRecord } from "./known.ts";
 import { listedFor, needsNoLoad, othersOfType } from "./roster.ts";
 import { endTurn } from "./turns.ts";
 
@@ -70,6 +70,21 @@ export function mayTakeRoom(known: Known, slot: SlotRecord): boolean {
   return !owner.config.keep && owner.inFlight === 0 && known.nowMs - usedMs >= owner.config.idleAfterMs;
 }
 
+function dueMs({ question, stage, stageUntilMs, againMs }: Job): number {
+  if (question !== null) return Infinity;
+  switch (stage) {
+    case "turn":
+    case "unloading":
+    case "loading":
+      return Infinity; // An answer brings it on.
+    case "draining":
+    case "room":
+      return stageUntilMs;
+    default:
+      return againMs;
+  }
+}
+
 /** When time alone will change something next. */
 export function wakeAt(known: Known): number {
   let atMs = known.pollQuestion === null ? known.pollDueMs : Infinity;
@@ -77,10 +92,7 @@ export function wakeAt(known: Known): number {
     const keepAtMs = Math.max(backOff.untilMs, keepBackOff.untilMs);
     if (config.keep && !job && child === null && !isDismissed && keepAtMs > known.nowMs)
       atMs = Math.min(atMs, keepAtMs);
-    if (job && job.question === null && job.stage !== "turn") {
-      const isWait = job.stage === "draining" || job.stage === "room";
-      atMs = Math.min(atMs, isWait ? job.stageUntilMs : job.againMs);
-    }
+    if (job) atMs = Math.min(atMs, dueMs(job));
     for (const id of held) atMs = Math.min(atMs, known.requests.get(id)?.heldUntilMs ?? Infinity);
   }
   return atMs;

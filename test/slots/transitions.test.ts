@@ -2,7 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import { isRoutine, mayFollow, SLOT_STATES } from "../../src/slots/transitions.ts";
 
-/** `from → to` of the contract, with adoption (`offline|error → ready`), eviction (`… → offline`) and drain (`serving → unloading`). */
+/**
+ * `from → to` of the contract, with adoption (`offline|error → ready`), eviction (`… → offline`), drain
+ * (`serving → unloading`) and an unload that lemond refused (`unloading → ready`).
+ */
 const allowed = new Set([
   "offline → starting",
   "offline → ready",
@@ -20,6 +23,7 @@ const allowed = new Set([
   "idle → ready",
   "idle → unloading",
   "idle → offline",
+  "unloading → ready",
   "unloading → offline",
   "error → starting",
   "error → ready",
