@@ -1,14 +1,15 @@
 // Runs the server until it is told to stop: signals, reload, the service manager.
 import type { Flags } from "./args.ts";
-import { createLineWriter, createLog } from "../observe/log.ts";
+import type { Config } from "../config/config.ts";
+import { createLineWriter, createLog, type LogFormat } from "../observe/log.ts";
 import { createMetrics } from "../observe/metrics.ts";
 import { createNotify } from "../host/notify.ts";
 import { fail, readConfig, readOrFail } from "./outcome.ts";
-import { startServer } from "../server.ts";
+import { type Server, startServer } from "../server.ts";
 
 export async function serve(flags: Flags, version: string): Promise<void> {
   const { config, notes } = readOrFail(flags, 2);
-  const log = createLog(config.server.logLevel, createLineWriter(process.stdout));
+  const log = createLog(config.server.logLevel, createLineWriter(process.stdout), formatOf(config));
   // Nothing may end in a page of source code: what escapes is one line, and the service manager starts it anew.
   process.on("uncaughtException", (error) => {
     log.error("server.failed", { error: `${error.name}: ${error.message}` });
@@ -18,20 +19,15 @@ export async function serve(flags: Flags, version: string): Promise<void> {
     log.error("server.failed", { error: reason instanceof Error ? `${reason.name}: ${reason.message}` : "unknown" });
   });
   for (const note of notes) log.warn("config.note", { note });
-  const options = { config, version, log, metrics: createMetrics(version), onRepair: () => {}, isStrict: false };
-  const server = await startServer(options).catch((error: unknown): never => {
-    const { host, port } = config.server;
-    const isTaken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
-    const why = error instanceof Error ? error.message : "unknown";
-    fail(1, isTaken ? `port ${port} on ${host} is taken` : `cannot listen on ${host}:${port}: ${why}`);
-  });
-  const notify = createNotify(process.env, process.pid);
-  notify.ready(server.url);
 
+  const notify = createNotify(process.env, process.pid);
+  const { promise: started, resolve: hasStarted } = Promise.withResolvers<Server>();
   let { drainMs } = config.server;
-  const reload = (): void => {
+  const reload = async (): Promise<void> => {
+    const server = await started;
     const next = readConfig(flags);
     if (next.ok) {
+      log.setFormat(formatOf(next.config));
       log.info("config.reloaded", { source: next.source, restart_needed_for: server.reload(next.config) });
       ({ drainMs } = next.config.server);
     } else log.error("config.reload_failed", { source: next.source, faults: next.faults });
@@ -42,10 +38,24 @@ export async function serve(flags: Flags, version: string): Promise<void> {
     if (isStopping) process.exit(0); // Asked twice: at once.
     isStopping = true;
     notify.stopping(drainMs);
-    await server.stop();
+    await (await started).stop();
     process.exit(0);
   };
+  // Before it listens: it answers requests while it looks at lemond for the first time, and a signal would cut them.
   process.on("SIGTERM", () => void stop());
   process.on("SIGINT", () => void stop());
-  process.on("SIGHUP", reload);
+  process.on("SIGHUP", () => void reload());
+
+  const options = { config, version, log, metrics: createMetrics(version), onRepair: () => {}, isStrict: false };
+  const server = await startServer(options).catch((error: unknown): never => {
+    const { host, port } = config.server;
+    const isTaken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+    const why = error instanceof Error ? error.message : "unknown";
+    fail(1, isTaken ? `port ${port} on ${host} is taken` : `cannot listen on ${host}:${port}: ${why}`);
+  });
+  if (!isStopping) notify.ready(server.url);
+  hasStarted(server);
 }
+
+const formatOf = ({ server: { logFormat } }: Config): LogFormat =>
+  logFormat === "auto" ? (process.stdout.isTTY ? "text" : "json") : logFormat;

@@ -1,9 +1,11 @@
-// One JSON object a line: ts, level, event, then the fields of the event. Decides nothing; never sees a body or a key.
+// Log lines: JSON, or text for a person at a terminal. Each has a time, a level, an event, then the fields of the event.
+// Decides nothing; never sees a body or a key.
 import type { LogLevel } from "../config/config.ts";
 
 const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 
 export type Fields = Readonly<Record<string, unknown>>;
+export type LogFormat = "json" | "text";
 
 export interface Log {
   debug(event: string, fields?: Fields): void;
@@ -12,32 +14,25 @@ export interface Log {
   error(event: string, fields?: Fields): void;
   /** Changes the lowest level that is written (configuration reload). */
   setLevel(level: LogLevel): void;
+  setFormat(format: LogFormat): void;
 }
 
-/** Writes the lines of one turn of the event loop together: a write for each request would cost a tenth of its time. */
-export function createLineWriter(stream: NodeJS.WriteStream): (line: string) => void {
-  let lines = "";
-  const flush = (): void => {
-    stream.write(lines);
-    lines = "";
-  };
-  // A log reader that went away must not end the server.
-  stream.on("error", () => {});
-  process.on("exit", flush);
-  return (line) => {
-    if (lines === "") setImmediate(flush);
-    lines += line;
-  };
-}
+/** Takes one finished line, which ends in a newline. False: it was refused, since nobody reads. */
+export type LineWriter = (line: string) => boolean | void;
 
-/** A log that passes finished lines, each ending in a newline, to `write`. */
-export function createLog(level: LogLevel, write: (line: string) => void): Log {
+/** A log that passes finished lines to `write`. Lines that it refused are counted, and the next one that it takes says how many. */
+export function createLog(level: LogLevel, write: LineWriter, format: LogFormat = "json"): Log {
   let lowest = RANK[level];
+  let lineOf = FORMATS[format];
+  let dropped = 0;
+  const put = (name: LogLevel, event: string, fields: Fields | undefined): void => {
+    if (dropped > 0 && write(lineOf("warn", "log.dropped", { lines: dropped })) !== false) dropped = 0;
+    if (write(lineOf(name, event, fields)) === false) dropped += 1;
+  };
   const at =
     (name: LogLevel) =>
     (event: string, fields?: Fields): void => {
-      if (RANK[name] < lowest) return;
-      write(`${JSON.stringify({ ts: new Date().toISOString(), level: name, event, ...fields })}\n`);
+      if (RANK[name] >= lowest) put(name, event, fields);
     };
   return {
     debug: at("debug"),
@@ -47,5 +42,55 @@ export function createLog(level: LogLevel, write: (line: string) => void): Log {
     setLevel: (next) => {
       lowest = RANK[next];
     },
+    setFormat: (next) => {
+      lineOf = FORMATS[next];
+    },
+  };
+}
+
+const FORMATS: Record<LogFormat, (level: LogLevel, event: string, fields?: Fields) => string> = {
+  json: (level, event, fields) => `${JSON.stringify({ ts: new Date().toISOString(), level, event, ...fields })}\n`,
+  text: (level, event, fields = {}) => {
+    const time = new Date().toTimeString().slice(0, 8);
+    const words = Object.entries(fields).flatMap(([name, value]) =>
+      value === undefined ? [] : [`${name}=${textOf(value)}`],
+    );
+    return `${[time, level.padEnd(5), event, ...words].join(" ")}\n`;
+  },
+};
+
+/** As it is where a reader can tell its end, else as JSON writes it: on one line, whatever is in it. */
+const textOf = (value: unknown): string =>
+  typeof value === "string" && /^[\w./:@+*-]+$/.test(value) ? value : JSON.stringify(value);
+
+/** Characters that wait for whoever reads the log. */
+const MOST_WAITING = 1024 * 1024;
+
+/**
+ * Writes the lines of one turn of the event loop together: a write for each request would cost a tenth of its time.
+ * Where nobody reads them, 1 MB waits at most; lines beyond that are refused until half of it has been read.
+ */
+export function createLineWriter(stream: NodeJS.WriteStream): LineWriter {
+  let lines = "";
+  let waiting = 0;
+  let isFull = false;
+  const flush = (): void => {
+    const { length } = lines;
+    waiting += length;
+    stream.write(lines, () => {
+      waiting -= length;
+      isFull &&= waiting > MOST_WAITING / 2;
+    });
+    lines = "";
+  };
+  // A log reader that went away must not end the server.
+  stream.on("error", () => {});
+  process.on("exit", flush);
+  return (line) => {
+    isFull ||= waiting + lines.length > MOST_WAITING;
+    if (isFull) return false;
+    if (lines === "") setImmediate(flush);
+    lines += line;
+    return true;
   };
 }

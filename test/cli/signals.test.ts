@@ -1,8 +1,10 @@
 // What SIGTERM, SIGINT and SIGHUP do to the built executable, and what they leave alone: loaded models and running streams.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
+import { builtExecutable, type Line } from "../binary.ts";
 import { KEY, said, startService, type Service } from "../clients/service.ts";
 import { ended } from "../ended.ts";
+import { startLemond } from "../lemond/index.ts";
 
 // A test takes a second or two; on a busy machine ten times that.
 setDefaultTimeout(20_000);
@@ -28,6 +30,25 @@ describe("told to stop", () => {
     expect(service.binary.lines.at(-1)?.event).toBe("server.stopped");
     expect(service.child().isAlive).toBe(true);
     expect(service.lemond.unloads()).toBe(0);
+  });
+
+  test("during its first look at lemond, when it listens already, it ends in order too", async () => {
+    await using lemond = await startLemond();
+    const latch = lemond.holdHealth();
+    const looked = lemond.received("/v1/health");
+    const child = Bun.spawn([await builtExecutable(), "--port", "0", "--lemonade", lemond.url], {
+      env: { HAL0_DISPATCH_CONFIG: "/dev/null" },
+      stdout: "pipe",
+    });
+    await looked; // It asks after it has begun to listen.
+    child.kill("SIGTERM");
+    latch.release();
+    const events = (await child.stdout.text())
+      .trim()
+      .split("\n")
+      .map((line): Line => JSON.parse(line));
+    expect(events.map(({ event }) => event)).toEqual(["server.started", "server.draining", "server.stopped"]);
+    expect(await child.exited).toBe(0);
   });
 
   test("it takes nothing new, lets a stream run to its end, and ends with 0", async () => {
