@@ -61,3 +61,11 @@ export function openNotifySocket(address: string): NotifySocket {
     [Symbol.dispose]: () => void libc.close(fd),
   };
 }
+
+/** CLOCK_MONOTONIC. */
+export function machineSeconds(): number {
+  const libc = dlopen("libc.so.6", { clock_gettime: { args: ["i32", "ptr"], returns: "i32" } }).symbols;
+  const time = new BigInt64Array(2);
+  libc.clock_gettime(1, ptr(time));
+  return Number(time[0]) + Number(time[1]) / 1e9;
+}

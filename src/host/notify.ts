@@ -45,7 +45,7 @@ export function createNotify(env: Env, pid: number, send = senderTo(env["NOTIFY_
     },
     reloaded: (url, fault) => {
       // Type=notify wants READY after RELOADING; the two in one message would be a contradiction.
-      say(`RELOADING=1\nMONOTONIC_USEC=${Math.floor(Bun.nanoseconds() / 1000)}`);
+      say(`RELOADING=1\nMONOTONIC_USEC=${monotonicUsec()}`);
       say(`READY=1\nSTATUS=${serving(url)}${fault === null ? "" : `; not reloaded: ${plain(fault)}`}`);
     },
     stopping: (drainMs) => {
@@ -109,6 +109,16 @@ function senderTo(address: string | undefined): ((text: string) => boolean) | nu
   };
 }
 
+const CLOCK_MONOTONIC = 1;
+
+/** The machine's own clock: Bun's (`process.hrtime` too) begins with the process. */
+function monotonicUsec(): bigint {
+  const time = new BigInt64Array(2);
+  openLibc()?.clock_gettime(CLOCK_MONOTONIC, ptr(time));
+  const [seconds = 0n, nanoseconds = 0n] = time;
+  return seconds * 1_000_000n + nanoseconds / 1000n;
+}
+
 /** Bun 1.4.5 has no Unix datagram socket of its own (node:dgram knows udp4 and udp6), so the C library is asked. */
 function openLibc() {
   const musl = process.arch === "arm64" ? "libc.musl-aarch64.so.1" : "libc.musl-x86_64.so.1";
@@ -116,6 +126,7 @@ function openLibc() {
     try {
       return dlopen(name, {
         socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+        clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
         sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: "i64" },
       }).symbols;
     } catch {
