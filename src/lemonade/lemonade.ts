@@ -70,8 +70,15 @@ export type HealthAnswer =
   | { readonly kind: "denied"; readonly cause: string }
   | { readonly kind: "silent"; readonly cause: string };
 
+/** `reply` is lemond's own answer. */
 export type Done =
-  { readonly ok: true } | { readonly ok: false; readonly status: number | null; readonly error: string };
+  | { readonly ok: true; readonly reply: LemondReply }
+  | { readonly ok: false; readonly status: number | null; readonly error: string; readonly reply: LemondReply | null };
+
+export interface LemondReply {
+  readonly status: number;
+  readonly text: string;
+}
 
 export type KnownModel = Readonly<Record<string, unknown>> & { readonly id: string };
 
@@ -89,6 +96,8 @@ export interface Lemonade {
   modelsFault(): string | null;
   load(model: string, options: Readonly<Record<string, unknown>>, timeoutMs?: number): Promise<Done>;
   unload(model: string): Promise<Done>;
+  /** Any other order, at its own path (`/v1/delete`). */
+  post(path: string, body: Readonly<Record<string, unknown>>): Promise<Done>;
 }
 
 export interface LemonadeOptions {
@@ -110,7 +119,7 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
   const get = (path: string): Promise<Response> =>
     fetch(`${url}${path}`, { headers, ...OWN_CONNECTION, signal: AbortSignal.timeout(ANSWER_MS) });
 
-  const post = async (path: string, body: Record<string, unknown>, timeoutMs: number): Promise<Done> => {
+  const post = async (path: string, body: Readonly<Record<string, unknown>>, timeoutMs: number): Promise<Done> => {
     try {
       const response = await fetch(`${url}${path}`, {
         method: "POST",
@@ -120,9 +129,10 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
         signal: AbortSignal.timeout(timeoutMs),
       });
       const text = await response.text();
-      return response.ok ? { ok: true } : { ok: false, status: response.status, error: errorText(text) };
+      const reply = { status: response.status, text };
+      return response.ok ? { ok: true, reply } : { ok: false, status: response.status, error: errorText(text), reply };
     } catch (error) {
-      return { ok: false, status: null, error: causeOf(error) };
+      return { ok: false, status: null, error: causeOf(error), reply: null };
     }
   };
 
@@ -168,6 +178,7 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
       return null; // The caller keeps what it knew.
     },
     modelsFault: () => modelsFault,
+    post: (path, body) => post(path, body, loadTimeoutMs),
     load: (model, options, timeoutMs = loadTimeoutMs) => post("/v1/load", { ...options, model_name: model }, timeoutMs),
     // An unload without a name unloads every model: the name is always there.
     unload: (model) => post("/v1/unload", { model_name: model }, loadTimeoutMs),

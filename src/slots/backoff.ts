@@ -16,6 +16,9 @@ export function afterFailure({ delayMs }: BackOff, nowMs: number): BackOff {
   return { delayMs: next, untilMs: nowMs + next };
 }
 
+/** Whole seconds until then, rounded up; to the millisecond first, or a sum of fractions would count as one more. */
+export const secondsUntil = (untilMs: number, nowMs: number): number => Math.ceil(Math.round(untilMs - nowMs) / 1000);
+
 const UNKNOWN_LOAD_S = 15;
 
 /** Seconds until a load is likely done: the median of past ones less what has passed, 1 to 120; 15 when none is known. */

@@ -16,6 +16,9 @@ const BLOCKED_MS = 1000;
 export function check(move: Move, slot: SlotRecord, job: Job): void {
   const isLate = move.known.nowMs >= job.untilMs;
   const remedy = remedyOf(job.lemond, job.child);
+  const hasListing = ["same", "elsewhere", "not-listed"].includes(job.lemond);
+  // What a client sends to lemond's own path is sent, whatever the evidence.
+  if (job.order?.forward && hasListing) return prepareLoad(move, slot, job, false);
   switch (remedy) {
     case "ask-lemond":
       return askLemond(move, job);

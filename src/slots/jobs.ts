@@ -1,7 +1,7 @@
 // A job of a slot begins, asks and ends. A repair, a load on demand or an operator's order; one for each slot at a time.
 // What it does between is in check.ts, loads.ts and orders.ts.
 import type { LossCause } from "../dispatch/attempt.ts";
-import { afterFailure } from "./backoff.ts";
+import { afterFailure, secondsUntil } from "./backoff.ts";
 import { bury, childOf, enter, forgetUnused, isDialled, isSharedUrl } from "./children.ts";
 import {
   type Job,
@@ -128,7 +128,7 @@ export function failJob(move: Move, slot: SlotRecord, job: Job, reason: string, 
   const fields = { slot: slot.name, model: slot.model, error: reason };
   tell(move, job, "error", "dispatch.recover_evicted_slot_failed", fields);
   close(move, slot, job, "failed", reason);
-  const retryAfterS = Math.max(1, Math.ceil((slot.backOff.untilMs - nowMs) / 1000));
+  const retryAfterS = Math.max(1, secondsUntil(slot.backOff.untilMs, nowMs));
   if (job.order) tellOrder(move, job.order, { code: "load-failed", cause: reason, retryAfterS });
 }
 

@@ -1,7 +1,7 @@
 // Keeps the slots of one lemond: tells step.ts what happens, carries out what it decides, and wakes it when time is up.
 // Decides nothing itself.
 import type { SlotConfig } from "../config/config.ts";
-import { type KnownModel, type Lemonade, typeOfLabels } from "../lemonade/lemonade.ts";
+import { type KnownModel, type Lemonade, type LemondReply, typeOfLabels } from "../lemonade/lemonade.ts";
 import { createPlaces, placesOf } from "../lemonade/places.ts";
 import type { Probe } from "../lemonade/probe.ts";
 import { watchSilence } from "../lemonade/silence.ts";
@@ -10,9 +10,9 @@ import type { Clock } from "../observe/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createAttempts } from "./attempts.ts";
-import type { Effect, Event, OrderFault, Settings, SlotRecord } from "./known.ts";
+import type { Effect, Event, Settings, SlotRecord } from "./known.ts";
 import { implicitOf, ownerOf, slotsShown } from "./roster.ts";
-import { createSlot, type RepairRecord, type Slot, type TakeOrder } from "./slot.ts";
+import { createSlot, type OrderEnd, type RepairRecord, type Slot, type TakeOrder } from "./slot.ts";
 import { createKnown, step } from "./step.ts";
 import { mayFollow, isRoutine, type SlotState } from "./transitions.ts";
 import { wakeAt } from "./upkeep.ts";
@@ -34,6 +34,11 @@ export interface KeeperDeps {
   readonly isStrict: boolean;
 }
 
+interface Ordered {
+  readonly resolve: (end: OrderEnd) => void;
+  reply: LemondReply | null;
+}
+
 export type Keeper = ReturnType<typeof createKeeper>;
 
 /** Models that lemond knows are asked for again after this, so that a model just pulled can be named. */
@@ -44,7 +49,7 @@ export function createKeeper(deps: KeeperDeps) {
   const { clock, log, lemonade } = deps;
   const known = createKnown(deps.settings, clock.now());
   const slots = new Map<number, Slot>();
-  const orders = new Map<number, (fault: OrderFault | null) => void>();
+  const orders = new Map<number, Ordered>();
   const events: Event[] = [];
   let isStepping = false;
   let isClosed = false;
@@ -123,8 +128,7 @@ export function createKeeper(deps: KeeperDeps) {
       case "touch":
         return void touch(effect);
       case "tell-order":
-        orders.get(effect.order)?.(effect.fault);
-        return void orders.delete(effect.order);
+        return endOrder(effect);
       case "tell-job":
         return slotOf(effect.end.slot).jobEnded(effect.end);
       case "tell-loss":
@@ -139,8 +143,15 @@ export function createKeeper(deps: KeeperDeps) {
   const send = async (effect: Extract<Effect, { do: "unload" | "load" }>): Promise<void> => {
     const { slot, job } = effect;
     const isLoad = effect.do === "load";
-    const result = await (isLoad ? lemonade.load(slot.model, effect.options) : lemonade.unload(slot.model));
-    happen({ kind: isLoad ? "loaded" : "unloaded", slot: slot.id, job, result });
+    const forward = job.order?.forward;
+    const result = await (forward
+      ? lemonade.post(forward.path, forward.body)
+      : isLoad
+        ? lemonade.load(slot.model, effect.options)
+        : lemonade.unload(slot.model));
+    const ordered = job.order && orders.get(job.order.id);
+    if (ordered) ordered.reply = result.reply;
+    happen({ kind: isLoad ? "loaded" : "unloaded", slot: slot.id, job: job.id, result });
   };
 
   const touch = async ({ slot, model, options }: Extract<Effect, { do: "touch" }>): Promise<void> => {
@@ -159,11 +170,16 @@ export function createKeeper(deps: KeeperDeps) {
     deps.onState(slot.name, to);
   };
 
-  const order: TakeOrder = (slot, action, model) =>
+  const order: TakeOrder = (slot, action, model, forward) =>
     new Promise((resolve) => {
-      orders.set(++lastOrder, resolve);
-      happen({ kind: "ordered", slot, order: lastOrder, action, model });
+      orders.set(++lastOrder, { resolve, reply: null });
+      happen({ kind: "ordered", slot, order: lastOrder, action, model, forward });
     });
+  const endOrder = ({ order, fault }: Extract<Effect, { do: "tell-order" }>): void => {
+    const ordered = orders.get(order);
+    orders.delete(order);
+    ordered?.resolve({ fault, reply: ordered.reply });
+  };
   const slotOf = (record: SlotRecord): Slot => {
     const slot = slots.get(record.id) ?? createSlot(record, { ...deps, known, attempts, order });
     slots.set(record.id, slot);

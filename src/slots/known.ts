@@ -3,7 +3,7 @@
 // Promises, sockets, /proc files and bodies stand in tables of the shell, under the same numbers.
 import type { SlotConfig } from "../config/config.ts";
 import type { LossCause, Lost } from "../dispatch/attempt.ts";
-import type { HealthAnswer, Listing, LoadedModel } from "../lemonade/lemonade.ts";
+import type { Done, HealthAnswer, Listing, LoadedModel } from "../lemonade/lemonade.ts";
 import type { BackOff } from "./backoff.ts";
 import type { ChildEvidence, ChildSign, LemondEvidence } from "./repair.ts";
 import type { SlotState } from "./transitions.ts";
@@ -91,6 +91,13 @@ export interface Order {
   /** A slot without a section of its own that serves the model: drained as well. */
   readonly alsoDrains: number | null;
   isTakingDown: boolean;
+  /** A load, unload or delete that a client sent to lemond's own path: it goes on as it came. */
+  readonly forward: Forward | null;
+}
+
+export interface Forward {
+  readonly path: string;
+  readonly body: Readonly<Record<string, unknown>>;
 }
 
 export type Stage =
@@ -211,9 +218,6 @@ export interface ModelKind {
 /** `pid`: whether its process lives, of one that is not ours to dial. `port`: who it is, or how it is. `slots`: the port, and then whether it answers at all, twice. */
 export type ChildQuestion = "pid" | "port" | "slots";
 
-export type LemondResult =
-  { readonly ok: true } | { readonly ok: false; readonly status: number | null; readonly error: string };
-
 export type Event =
   | { readonly kind: "arrived"; readonly request: NewRequest }
   | { readonly kind: "left"; readonly request: number }
@@ -242,7 +246,7 @@ export type Event =
     }
   /** A silent reply, and the child's port refused twice. */
   | { readonly kind: "port-refused"; readonly child: number }
-  | { readonly kind: "unloaded" | "loaded"; readonly slot: number; readonly job: number; readonly result: LemondResult }
+  | { readonly kind: "unloaded" | "loaded"; readonly slot: number; readonly job: number; readonly result: Done }
   | { readonly kind: "touched"; readonly slot: number; readonly ok: boolean }
   | {
       readonly kind: "ordered";
@@ -250,6 +254,7 @@ export type Event =
       readonly order: number;
       readonly action: Action;
       readonly model: string;
+      readonly forward: Forward | null;
     }
   | { readonly kind: "configured"; readonly settings: Settings; readonly slots: readonly SlotConfig[] }
   /** A model that a client may name. */
@@ -316,11 +321,11 @@ export type Effect =
       readonly how: ChildQuestion;
       readonly isShared: boolean;
     }
-  | { readonly do: "unload"; readonly slot: SlotRecord; readonly job: number }
+  | { readonly do: "unload"; readonly slot: SlotRecord; readonly job: Job }
   | {
       readonly do: "load";
       readonly slot: SlotRecord;
-      readonly job: number;
+      readonly job: Job;
       readonly options: Readonly<Record<string, unknown>>;
     }
   | {

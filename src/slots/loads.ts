@@ -1,8 +1,8 @@
 // An unload or a load that was sent to lemond, the read-back of where the model is now, and the wait until its child serves.
-import type { HealthAnswer } from "../lemonade/lemonade.ts";
+import type { Done, HealthAnswer } from "../lemonade/lemonade.ts";
 import { adopt, childOf, enter, isDialled, isListedAs, openChild, serveByName } from "./children.ts";
 import { askChild, askLemond, ASK_AGAIN_MS, endJob, enterStage, failJob, pause, tell } from "./jobs.ts";
-import type { Job, LemondResult, Move, SlotRecord } from "./known.ts";
+import type { Job, Move, SlotRecord } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
 import { listedFor, othersOfType } from "./roster.ts";
 import { lookAgain } from "./turns.ts";
@@ -16,11 +16,11 @@ const REFUSED_MS = 5000;
 export function beginUnload(move: Move, slot: SlotRecord, job: Job): void {
   enterStage(move, slot, job, "unloading");
   tell(move, job, "info", "lemonade.provider.unload", { slot: slot.name, model: slot.model });
-  move.effects.push({ do: "unload", slot, job: job.id });
+  move.effects.push({ do: "unload", slot, job });
 }
 
 /** A failed unload (404 too) is said and passed over: the load that follows decides. */
-export function noteUnload(move: Move, slot: SlotRecord, job: Job, result: LemondResult): void {
+export function noteUnload(move: Move, slot: SlotRecord, job: Job, result: Done): void {
   if (result.ok) return;
   const { status, error } = result;
   tell(move, job, "warn", "slot.recover_unload_failed", { slot: slot.name, status, error });
@@ -34,11 +34,11 @@ export function beginLoad(move: Move, slot: SlotRecord, job: Job): void {
   tell(move, job, "info", "lemonade.provider.load", { slot: slot.name, model: slot.model });
   // As it was, where the configuration does not say otherwise.
   const options = slot.config.load ?? slot.seen?.options ?? {};
-  move.effects.push({ do: "load", slot, job: job.id, options });
+  move.effects.push({ do: "load", slot, job, options });
 }
 
 /** Failed or not, it is read back: a failed load makes lemond drop every other model as well. */
-export function loaded(move: Move, slot: SlotRecord, job: Job, result: LemondResult): void {
+export function loaded(move: Move, slot: SlotRecord, job: Job, result: Done): void {
   if (result.ok) enter(move, slot, "warming");
   else job.fault = result.status === null ? result.error : `${result.status}: ${result.error}`;
   enterStage(move, slot, job, "reading back");

@@ -3,18 +3,28 @@
 import { NO_BACK_OFF } from "./backoff.ts";
 import { cutRequests, enter, followUse, forgetUnused, release } from "./children.ts";
 import { askLemond, endOrder, enterStage, pause, startJob } from "./jobs.ts";
-import { type Action, type Job, type LemondResult, type Move, type Order, type SlotRecord } from "./known.ts";
+import type { Done } from "../lemonade/lemonade.ts";
+import type { Action, Forward, Job, Move, Order, SlotRecord } from "./known.ts";
 import { beginUnload, noteUnload } from "./loads.ts";
 import { plainModel } from "../dispatch/resolve.ts";
 import { implicitOf } from "./roster.ts";
 import { lookAgain, takeTurn } from "./turns.ts";
 
-export function takeOrder(move: Move, slot: SlotRecord, id: number, action: Action, model: string): void {
+export function takeOrder(
+  move: Move,
+  slot: SlotRecord,
+  id: number,
+  action: Action,
+  model: string,
+  forward: Forward | null,
+): void {
   if (slot.job) return void move.effects.push({ do: "tell-order", order: id, fault: { code: "busy" } });
   if (action === "swap" && slot.isImplicit)
     return void move.effects.push({ do: "tell-order", order: id, fault: { code: "implicit" } });
   const alsoDrains = action === "swap" ? (implicitOf(move.known, model)?.id ?? null) : null;
-  const order: Order = { id, action, model, alsoDrains, isTakingDown: action !== "load" };
+  // A load of a loaded model that comes from elsewhere may bring other options: then lemond starts it anew.
+  const isTakingDown = action !== "load" || (forward !== null && slot.child !== null);
+  const order: Order = { id, action, model, alsoDrains, isTakingDown, forward };
   startJob(move, slot, { order, cause: "unloaded", request: null, isOnDemand: false });
 }
 
@@ -40,12 +50,20 @@ export function takeDown(move: Move, slot: SlotRecord, job: Job, order: Order): 
       cutRequests(move, slot.id, "unloaded");
       if (order.alsoDrains !== null) cutRequests(move, order.alsoDrains, "unloaded");
       if (slot.child !== null) enter(move, slot, "unloading");
-      return beginUnload(move, slot, job);
+      return order.action === "load" ? loadAnew(move, slot, job, order) : beginUnload(move, slot, job);
   }
 }
 
+/** Nobody is on the child any more; whether it stays is for lemond to say. */
+function loadAnew(move: Move, slot: SlotRecord, job: Job, order: Order): void {
+  release(move, slot);
+  order.isTakingDown = false;
+  job.suspect = null;
+  lookAgain(move, slot, job);
+}
+
 /** 404 says that it is not loaded, which is what was ordered; after any other failure the slot stays as it was. */
-export function unloadedByOrder(move: Move, slot: SlotRecord, job: Job, result: LemondResult): void {
+export function unloadedByOrder(move: Move, slot: SlotRecord, job: Job, result: Done): void {
   noteUnload(move, slot, job, result);
   if (result.ok || result.status === 404) release(move, slot);
   else {

@@ -1,6 +1,6 @@
 // The requests of a slot: which are dialled, which are held, and what becomes of one that was lost. At most two attempts each.
 import type { LossCause, Lost } from "../dispatch/attempt.ts";
-import { retryAfterS } from "./backoff.ts";
+import { retryAfterS, secondsUntil } from "./backoff.ts";
 import { childOf, followUse, forgetUnused, isDialled, isSharedUrl } from "./children.ts";
 import { isLoading, phaseOf, startJob, waitReason } from "./jobs.ts";
 import type { Child, Failure, Job, Label, Move, NewRequest, Request, SlotRecord } from "./known.ts";
@@ -232,7 +232,7 @@ function lostFailure(
   reason: string | null,
   second: Lost | null = null,
 ): Failure {
-  const backOffS = Math.ceil((slot.backOff.untilMs - known.nowMs) / 1000);
+  const backOffS = secondsUntil(slot.backOff.untilMs, known.nowMs);
   const cause = slot.dead === null ? "not loaded" : "evicted";
   return {
     kind: "lost",

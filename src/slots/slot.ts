@@ -4,13 +4,20 @@ import type { Call, Sent } from "../dispatch/call.ts";
 import { DispatchError } from "../http/errors.ts";
 import type { Clock } from "../observe/clock.ts";
 import type { Log } from "../observe/log.ts";
+import type { LemondReply } from "../lemonade/lemonade.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Attempts } from "./attempts.ts";
 import { medianMs } from "./backoff.ts";
 import { phaseOf } from "./jobs.ts";
-import type { Action, JobEnd, Known, Label, OrderFault, Request, SlotRecord } from "./known.ts";
+import type { Action, Forward, JobEnd, Known, Label, OrderFault, Request, SlotRecord } from "./known.ts";
 
-export type TakeOrder = (slot: number, action: Action, model: string) => Promise<OrderFault | null>;
+export type TakeOrder = (slot: number, action: Action, model: string, forward: Forward | null) => Promise<OrderEnd>;
+
+/** `reply`: lemond's own answer to the load, unload or delete, where one was sent. */
+export interface OrderEnd {
+  readonly fault: OrderFault | null;
+  readonly reply: LemondReply | null;
+}
 
 export interface SlotDeps {
   readonly known: Known;
@@ -78,8 +85,19 @@ export function createSlot(record: SlotRecord, deps: SlotDeps) {
     send: (call: Call): Promise<Sent> => deps.attempts.send(record, call),
     /** Carries out an operator's order; the error where it could not be. */
     order: async (action: Action, model: string): Promise<DispatchError | null> => {
-      const fault = await deps.order(record.id, action, model);
+      const { fault } = await deps.order(record.id, action, model, null);
       return fault && orderError(record, fault, known.settings.lemondUrl);
+    },
+    /** The same for one that a client sent to lemond's own path: lemond's reply, or the error where there is none. */
+    forward: async (action: "load" | "unload", forward: Forward): Promise<LemondReply | DispatchError> => {
+      const { fault, reply } = await deps.order(record.id, action, record.model, forward);
+      if (reply) return reply;
+      const { lemondUrl } = known.settings;
+      return orderError(
+        record,
+        fault ?? { code: "unload-failed", cause: "lemond does not answer", retryAfterS: 1 },
+        lemondUrl,
+      );
     },
     lost: ({ name: request_id, loss }: Request, target: string): void => {
       if (!loss) return;

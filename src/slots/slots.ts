@@ -2,9 +2,10 @@
 // its own, so that one that hangs holds up nobody else's slots.
 import type { Config, LemonadeConfig } from "../config/config.ts";
 import type { Names } from "../dispatch/resolve.ts";
-import type { Lemonade } from "../lemonade/lemonade.ts";
+import { DispatchError } from "../http/errors.ts";
+import type { Lemonade, LemondReply } from "../lemonade/lemonade.ts";
 import { createKeeper, type Keeper, type KeeperDeps } from "./keeper.ts";
-import type { Action, Settings } from "./known.ts";
+import type { Action, Forward, Settings } from "./known.ts";
 import type { Slot } from "./slot.ts";
 
 export interface SlotsDeps extends Omit<KeeperDeps, "lemonade" | "settings" | "slots" | "maxRequests"> {
@@ -93,6 +94,12 @@ export function createSlots(deps: SlotsDeps) {
     order: async (slot: Slot, { action, model }: OrderRequest): Promise<void> => {
       const fault = await slot.order(action, model ?? slot.record.model);
       if (fault) throw fault;
+    },
+    /** A load, unload or delete that a client sent to lemond's own path. Throws DispatchError where lemond gave no reply. */
+    forward: async (slot: Slot, action: "load" | "unload", forward: Forward): Promise<LemondReply> => {
+      const end = await slot.forward(action, forward);
+      if (end instanceof DispatchError) throw end;
+      return end;
     },
     configure: (next: Config): void => {
       config = next;

@@ -79,7 +79,7 @@ function take(move: Move, event: Event): void {
       return poll(move, true);
     case "ordered": {
       const slot = known.slots.get(event.slot);
-      return slot ? takeOrder(move, slot, event.order, event.action, event.model) : undefined;
+      return slot ? takeOrder(move, slot, event.order, event.action, event.model, event.forward) : undefined;
     }
     case "configured":
       return configure(move, event.settings, event.slots);
