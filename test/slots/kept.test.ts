@@ -16,6 +16,7 @@ test.each(["10.6", "11.7"] as const)(
     expect(stack.lemond.loads()).toBe(2);
     expect(await ended(stack.chat())).toMatchObject({ status: 200, label: null, how: "whole" });
   },
+  20_000, // A death within a minute of the load is followed by a back-off of 5 s.
 );
 
 test("one that an operator unloaded stays unloaded until a request asks for it", async () => {
