@@ -25,7 +25,7 @@ const CONNECTIONS = [1, 16, 64, 256];
 const WARM_SECONDS = 6;
 
 const say = (text = ""): void => void process.stdout.write(`${text}\n`);
-const wrk = await needDebian("wrk", "wrk");
+const wrk = await needDebian("wrk", "wrk", true);
 if (wrk === null) process.exit(1);
 const binary = await builtExecutable();
 const notes: string[] = [];

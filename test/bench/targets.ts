@@ -54,7 +54,7 @@ export async function startTargets(binary: string, note: (text: string) => void)
     },
   ];
   for (const proxy of proxies) {
-    const executable = await needDebian(proxy.package, proxy.name);
+    const executable = await needDebian(proxy.package, proxy.name, true);
     if (executable === null) {
       note(`${proxy.name} is not on this machine and cannot be installed: left out`);
       continue;
