@@ -1,6 +1,7 @@
 // `hal0-dispatch doctor`: looks, judges, prints. Changes nothing; a serious finding is exit code 1.
 import type { Flags } from "../cli/args.ts";
 import { loadConfig } from "../config/config.ts";
+import { readEnvironment } from "../config/environment.ts";
 import { examine } from "./examine.ts";
 import { attemptRead, type Files } from "../config/files.ts";
 import { type Finding, findings } from "./findings.ts";
@@ -55,16 +56,6 @@ async function examined(flags: Flags, io: DoctorIo): Promise<Finding[]> {
       advice: "chmod o+r, and o+x its folders; if it holds keys: systemctl edit hal0-dispatch, SupplementaryGroups=",
     });
   return [...notes, ...findings(await examine(loaded.config, io.version))];
-}
-
-/** The assignments of a systemd EnvironmentFile: one a line, `#` or `;` first passes, quotes around a value go. */
-export function readEnvironment(text: string): Record<string, string> {
-  const assignments = text.split("\n").flatMap((line) => {
-    const [, name, value = ""] = /^\s*([A-Za-z_]\w*)=(.*)$/.exec(line) ?? [];
-    if (name === undefined) return [];
-    return [[name, value.trim().replace(/^(["'])(.*)\1$/, "$2")] as const];
-  });
-  return Object.fromEntries(assignments);
 }
 
 function printed(found: readonly Finding[]): string {

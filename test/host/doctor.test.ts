@@ -4,7 +4,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isOpenToAll } from "../../src/config/files.ts";
-import { readEnvironment, runDoctor } from "../../src/host/doctor.ts";
+import { runDoctor } from "../../src/host/doctor.ts";
 import type { Finding } from "../../src/host/findings.ts";
 import { runBinary } from "../binary.ts";
 import { startLemond } from "../lemond/index.ts";
@@ -244,11 +244,6 @@ test("an address that others reach is serious without keys, a warning where that
 test("a configuration with faults is one serious finding for each", async () => {
   const { code, found } = await doctor({ toml: "[server]\nprot = 1\n[lemonade]\nurl = 1\n" });
   expect([code, levels(found)]).toEqual([1, ["serious", "serious"]]);
-});
-
-test("the service's variables are read as systemd reads them", () => {
-  const text = "# A=1\n; B=1\n\nC=one two\n D = x\nE='a b'\nF=\"c\"\nG=\nnot an assignment\n";
-  expect(readEnvironment(text)).toEqual({ C: "one two", E: "a b", F: "c", G: "" });
 });
 
 test("the executable says it in words, with what to do, and exits with 1", async () => {
