@@ -12,6 +12,7 @@ import type { Log } from "./observe/log.ts";
 import type { Gauges, Metrics } from "./observe/metrics.ts";
 import { rememberRepairs } from "./observe/repairs.ts";
 import type { RepairRecord } from "./slots/slot.ts";
+import type { Keeper } from "./slots/keeper.ts";
 import { createSlots, type Slots } from "./slots/slots.ts";
 import { snapshot } from "./slots/snapshot.ts";
 
@@ -106,13 +107,23 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     isStrict,
   });
   const remotes = createRemotes(running.config.upstreams, firstByteTimeoutMs);
-  const lemonade = () => {
-    const { isUp, listing } = slots.first.known;
-    return { up: isUp, version: listing?.version ?? null };
+  const statusOf = ({ known: { isUp, listing } }: Keeper) => ({ up: isUp, version: listing?.version ?? null });
+  const lemonade = () => statusOf(slots.first);
+  /** By name, where there are several. */
+  const lemonades = () => {
+    const keepers = slots.keepers();
+    return keepers.length > 1
+      ? Object.fromEntries(keepers.map((keeper) => [keeper.name, statusOf(keeper)]))
+      : undefined;
   };
   const events: Events = createEvents({
     slots: () => slots.all().map(snapshot),
-    status: () => ({ status: running.isDraining ? "draining" : "ok", version, lemonade: lemonade() }),
+    status: () => ({
+      status: running.isDraining ? "draining" : "ok",
+      version,
+      lemonade: lemonade(),
+      lemonades: lemonades(),
+    }),
   });
   const dispatch = createDispatch({
     config,
@@ -129,6 +140,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     version,
     slots,
     lemonade,
+    lemonades,
     events,
     repairs,
     isDraining,
@@ -152,7 +164,10 @@ function gaugesOf(slots: Slots, remotes: Remotes): Gauges {
       waiting: record.held.length,
     })),
     remotes: remotes.all().map(({ name, inFlight }) => ({ name, inFlight })),
-    isLemonadeUp: slots.first.known.isUp === true,
+    lemonades: slots.keepers().map(({ name, known }, _, { length }) => ({
+      name: length > 1 ? name : null,
+      isUp: known.isUp === true,
+    })),
   };
 }
 
@@ -178,7 +193,11 @@ function reconfigure(running: Running, next: Config): string[] {
     ...next,
     server: { ...next.server, host, port },
     lemonade: { ...next.lemonade, url, apiKey, loadTimeoutMs },
-    lemonades: config.lemonades,
+    lemonades: config.lemonades.map((further) => {
+      const { name, url, apiKey, loadTimeoutMs } = further;
+      const then = next.lemonades.find((other) => other.name === name);
+      return { ...(then ?? further), url, apiKey, loadTimeoutMs };
+    }),
   };
   return fixed.filter(([, now, then]) => now !== then).map(([name]) => name);
 }

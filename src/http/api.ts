@@ -21,6 +21,7 @@ export interface ApiDeps {
   readonly version: string;
   readonly slots: Slots;
   readonly lemonade: () => Status["lemonade"];
+  readonly lemonades: () => Status["lemonades"];
   readonly events: Events;
   readonly repairs: Repairs;
   readonly isDraining: () => boolean;
@@ -47,7 +48,13 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     const lemonade = deps.lemonade();
     const slots = deps.slots.all().map(({ name, record }) => ({ name, model: record.model, state: record.state }));
     const body = isTold
-      ? { status, version: deps.version, lemonade: { ...lemonade, up: lemonade.up === true }, slots }
+      ? {
+          status,
+          version: deps.version,
+          lemonade: { ...lemonade, up: lemonade.up === true },
+          lemonades: deps.lemonades(),
+          slots,
+        }
       : { status };
     return Response.json(body, {
       status: deps.isDraining() ? 503 : 200,

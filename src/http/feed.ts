@@ -22,11 +22,18 @@ export interface FeedEvents {
   readonly repair: RepairEntry;
 }
 
+export interface LemonadeStatus {
+  readonly up: boolean | null;
+  readonly version: string | null;
+}
+
 export interface Status {
   readonly status: "ok" | "draining";
   readonly version: string;
   /** `up` is null before lemond was asked. */
-  readonly lemonade: { readonly up: boolean | null; readonly version: string | null };
+  readonly lemonade: LemonadeStatus;
+  /** Each by its name, where there are several. */
+  readonly lemonades?: Readonly<Record<string, LemonadeStatus>> | undefined;
 }
 
 export interface Transition {

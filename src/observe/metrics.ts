@@ -27,7 +27,8 @@ export interface Gauges {
     readonly waiting: number;
   }[];
   readonly remotes: readonly { readonly name: string; readonly inFlight: number }[];
-  readonly isLemonadeUp: boolean;
+  /** `name` is null where there is one lemond only. */
+  readonly lemonades: readonly { readonly name: string | null; readonly isUp: boolean }[];
 }
 
 const FIRST_BYTE_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
@@ -68,7 +69,7 @@ export function createMetrics(version: string): Metrics {
   const inFlight = new Gauge(named("in_flight", "Requests under way at an upstream.", ["upstream"]));
   const waiting = new Gauge(named("waiting", "Requests held for a slot.", ["slot"]));
   const state = new Gauge(named("slot_state", "1 for the state that the slot is in, else 0.", ["slot", "state"]));
-  const lemonadeUp = new Gauge(named("lemonade_up", "1 while lemond answers.", []));
+  const lemonadeUp = new Gauge(named("lemonade_up", "1 while lemond answers.", ["lemonade"]));
   const build = new Gauge(named("build_info", "Always 1.", ["version", "bun"]));
   build.set({ version, bun: Bun.version }, 1);
 
@@ -103,7 +104,7 @@ export function createMetrics(version: string): Metrics {
         for (const name of SLOT_STATES) state.set({ slot: slot.name, state: name }, slot.state === name ? 1 : 0);
       }
       for (const remote of now.remotes) inFlight.set({ upstream: remote.name }, remote.inFlight);
-      lemonadeUp.set(now.isLemonadeUp ? 1 : 0);
+      for (const { name, isUp } of now.lemonades) lemonadeUp.set(name === null ? {} : { lemonade: name }, isUp ? 1 : 0);
       return { text: await registry.metrics(), contentType: registry.contentType };
     },
   };

@@ -18,6 +18,8 @@ import { mayFollow, isRoutine, type SlotState } from "./transitions.ts";
 import { wakeAt } from "./upkeep.ts";
 
 export interface KeeperDeps {
+  /** The name of its lemond; `lemonade` is the first. */
+  readonly name: string;
   readonly lemonade: Lemonade;
   readonly probe: Probe;
   readonly clock: Clock;
@@ -204,6 +206,7 @@ export function createKeeper(deps: KeeperDeps) {
   };
 
   return {
+    name: deps.name,
     known,
     lemonade,
     places,

@@ -8,7 +8,7 @@ import { createKeeper, type Keeper, type KeeperDeps } from "./keeper.ts";
 import type { Action, Forward, Settings } from "./known.ts";
 import type { Slot } from "./slot.ts";
 
-export interface SlotsDeps extends Omit<KeeperDeps, "lemonade" | "settings" | "slots" | "maxRequests"> {
+export interface SlotsDeps extends Omit<KeeperDeps, "name" | "lemonade" | "settings" | "slots" | "maxRequests"> {
   readonly config: Config;
   readonly slotDefaults: Settings["slotDefaults"];
   readonly createLemonade: (config: LemonadeConfig) => Lemonade;
@@ -22,7 +22,8 @@ export interface OrderRequest {
 
 export type Slots = ReturnType<typeof createSlots>;
 
-const FIRST = "";
+/** The first lemond has the name of its section. */
+const FIRST = "lemonade";
 const HELD_BODIES = 4;
 
 export function createSlots(deps: SlotsDeps) {
@@ -49,6 +50,7 @@ export function createSlots(deps: SlotsDeps) {
     lemonades().map((lemonade) => {
       const { name } = lemonade;
       const own = {
+        name,
         lemonade: deps.createLemonade(lemonade),
         settings: settingsOf(lemonade),
         slots: slotsOf(name),

@@ -17,6 +17,7 @@ const CONTRACT: readonly (readonly [string, string, readonly string[]])[] = [
   ["hal0_dispatch_recovery_seconds", "histogram", ["slot"]],
   ["hal0_dispatch_time_to_first_byte_seconds", "histogram", ["upstream"]],
   ["hal0_dispatch_stream_interrupted_total", "counter", ["upstream"]],
+  ["hal0_dispatch_loads_total", "counter", ["outcome", "slot"]],
   ["hal0_dispatch_in_flight", "gauge", ["upstream"]],
   ["hal0_dispatch_waiting", "gauge", ["slot"]],
   ["hal0_dispatch_slot_state", "gauge", ["slot", "state"]],
@@ -65,6 +66,7 @@ async function startUsed(): Promise<Stack> {
   await (await stack.chat({ stream: true, sim: { tokens: 50, tokenMs: 5, cutAfterBytes: 2000 } })).text();
   await stack.line("dispatch.stream_interrupted");
   await stack.slotIs(({ state }) => state === "ready");
+  await stack.post("/api/slots/primary/restart", {});
   return stack;
 }
 
@@ -201,8 +203,12 @@ test("what a client writes becomes no label: unknown models, foreign paths, odd 
 test("a slot that is gone leaves no gauge behind", async () => {
   const metrics = createMetrics("1.2.3");
   const slot = { name: "gone", state: "ready", inFlight: 1, waiting: 0 } as const;
-  await metrics.scrape({ slots: [slot], remotes: [{ name: "away", inFlight: 1 }], isLemonadeUp: true });
-  const { text } = await metrics.scrape({ slots: [], remotes: [], isLemonadeUp: true });
+  await metrics.scrape({
+    slots: [slot],
+    remotes: [{ name: "away", inFlight: 1 }],
+    lemonades: [{ name: null, isUp: true }],
+  });
+  const { text } = await metrics.scrape({ slots: [], remotes: [], lemonades: [{ name: null, isUp: true }] });
   expect(text).not.toMatch(/gone|away/);
   expect(text).toContain(`hal0_dispatch_build_info{version="1.2.3",bun="${Bun.version}"} 1`);
 });
