@@ -3,6 +3,7 @@ import { createApi } from "./http/api.ts";
 import { createApp } from "./http/app.ts";
 import { createEvents, type Events } from "./http/feed.ts";
 import { type Config, type LemonadeConfig, slotDefaults } from "./config/config.ts";
+import { ownHosts } from "./config/machine.ts";
 import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
 import { createRemotes, type Remotes } from "./dispatch/remotes.ts";
 import { createLemonade } from "./lemonade/lemonade.ts";
@@ -53,8 +54,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const { slots, remotes, events, app, looked } = parts;
   // First of all: where the port is taken, that is the one thing to say.
   app.listen({ hostname: running.config.server.host, port: running.config.server.port });
-  // What is loaded is known before the first request is dispatched; a lemond that does not answer holds up nobody.
-  const looks = Promise.all(slots.keepers().map((keeper) => keeper.start()));
+  // What is loaded, and what could be, is known before the first request is dispatched; a lemond that does not answer holds up nobody.
+  const models = running.config.lemonade.autoSlots ? slots.models() : null;
+  const looks = Promise.all([...slots.keepers().map((keeper) => keeper.start()), models]);
   await Promise.race([looks, clock.sleep(FIRST_LOOK_MS)]);
   looked();
   const { server } = app;
@@ -151,7 +153,15 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
   void firstLook.then(() => (hasLooked = true));
   const afterFirstLook: Dispatch = (...request) =>
     hasLooked ? dispatch(...request) : firstLook.then(() => dispatch(...request));
-  const app = createApp({ config, dispatch: afterFirstLook, routes: api, isDraining, instance, log });
+  const app = createApp({
+    config,
+    dispatch: afterFirstLook,
+    routes: api,
+    isDraining,
+    instance,
+    ownHosts: ownHosts(),
+    log,
+  });
   return { slots, remotes, events, app, looked };
 }
 

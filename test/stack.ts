@@ -87,6 +87,7 @@ const defaultConfig: Config = {
   lemonades: [],
   slots: [],
   upstreams: [],
+  order: [],
 };
 
 export function chatBody({ model, stream, tokens = 4, sim }: ChatOptions): Record<string, unknown> {
@@ -107,6 +108,7 @@ export function stackConfig(lemondUrl: string, options: StackOptions = {}): Conf
     lemonades: options.lemonades ?? [],
     slots: slots.map((slot) => ({ ...slotDefaults, holdMs: 20_000, ...slot })),
     upstreams: options.upstreams ?? [],
+    order: [...slots, ...(options.upstreams ?? [])].map(({ name }) => name),
   };
 }
 

@@ -10,7 +10,7 @@ import { readLemonade, readLemonades } from "./lemonades.ts";
 import { sections } from "./sections.ts";
 import { readServer } from "./server.ts";
 import { type Faults, readTable } from "./tables.ts";
-import { isTable, parseToml, type Table } from "./toml.ts";
+import { isTable, namesInOrder, parseToml, type Table } from "./toml.ts";
 import { readSlots, readUpstreams } from "./upstreams.ts";
 
 /** What the server runs with: every value resolved, in the unit that its name says. */
@@ -48,6 +48,8 @@ export interface Config {
   readonly lemonades: readonly (LemonadeConfig & { readonly name: string })[];
   readonly slots: readonly SlotConfig[];
   readonly upstreams: readonly RemoteConfig[];
+  /** Names of slots and remotes in the order of the file, which decides among patterns. */
+  readonly order: readonly string[];
 }
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -155,7 +157,7 @@ export function loadConfig(sources: ConfigSources): Loaded {
   const file = readConfigFile(sources, faults);
   // Without its file the rest would only yield faults that are none.
   if (file === null) return { ok: false, faults, source: null };
-  const { source, table } = file;
+  const { source, table, order } = file;
 
   const from = { ...sources, slotDefaults, source, faults, notes };
   readTable("", table, sections, faults);
@@ -177,6 +179,8 @@ export function loadConfig(sources: ConfigSources): Loaded {
     lemonades: values(lemonades),
     slots: values(slots).map((slot) => ({ ...slot, fallback: namedFallbacks(slot, values(upstreams)) })),
     upstreams: values(upstreams),
+    // Those of slot files come last: they stand in no order, and have no aliases.
+    order: [...new Set([...order, ...slots.map(({ value }) => value.name)])],
   };
   return { ok: true, config, source, notes };
 }
@@ -184,20 +188,26 @@ export function loadConfig(sources: ConfigSources): Loaded {
 const keysOf = (value: unknown): string[] => (isTable(value) ? Object.keys(value) : []);
 const values = <T>(placed: readonly Placed<T>[]): T[] => placed.map(({ value }) => value);
 
-function readConfigFile(sources: ConfigSources, faults: Faults): { source: string | null; table: Table } | null {
+interface ConfigFile {
+  readonly source: string | null;
+  readonly table: Table;
+  readonly order: readonly string[];
+}
+
+function readConfigFile(sources: ConfigSources, faults: Faults): ConfigFile | null {
   const named = firstGiven(
     ["--config", sources.args.config],
     ["HAL0_DISPATCH_CONFIG", sources.env.HAL0_DISPATCH_CONFIG],
   );
   const path = named?.value ?? CONFIG_FILE;
   const text = attemptRead(() => sources.readFile(path));
-  if (!text.ok && text.isMissing && !named) return { source: null, table: {} };
+  if (!text.ok && text.isMissing && !named) return { source: null, table: {}, order: [] };
   if (!text.ok) {
     faults.push(`${named ? `${named.where}: ` : ""}${path} ${text.reason}`);
     return null;
   }
   const parsed = parseToml(path, text.value);
-  if (parsed.ok) return { source: path, table: parsed.table };
+  if (parsed.ok) return { source: path, table: parsed.table, order: namesInOrder(text.value, ["slots", "upstreams"]) };
   faults.push(parsed.fault);
   return null;
 }

@@ -89,8 +89,7 @@ function ofLemonds({ server, lemonade, lemonades, slots, written }: Sections): s
 }
 
 function ofOwnAddress({ server, lemonade, lemonades, upstreams, ownHosts }: Sections): string[] {
-  // Which port 0 becomes is known only once it listens.
-  if (server === null || server.port === 0) return [];
+  if (server === null) return [];
   const others = [...(lemonade === null ? [] : [lemonade]), ...lemonades, ...upstreams];
   const hosts = ownHosts();
   const own = others.filter(({ value }) => isOwnAddress(value.url, server, hosts));

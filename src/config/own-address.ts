@@ -10,11 +10,11 @@ interface Address {
   readonly port: number;
 }
 
-/** `ownHosts` are the machine's addresses and names. A name that only a resolver knows to be ours is not seen here. */
+/** `ownHosts` are the machine's addresses and names, in small letters. A name that only a resolver knows to be ours is not seen here. */
 export function isOwnAddress(url: string, server: Address, ownHosts: readonly string[]): boolean {
   const { host, port } = addressOf(url);
   if (port !== server.port) return false;
-  if (isEvery(server.host)) return isLoopback(host) || ownHosts.some((own) => spelled(own) === host);
+  if (isEvery(server.host)) return isLoopback(host) || ownHosts.includes(host);
   return isSameHost(host, spelled(server.host));
 }
 

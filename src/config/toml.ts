@@ -13,6 +13,25 @@ export function parseToml(path: string, text: string): Parsed {
   return { ok: false, fault: `${path}:${line}:${column}: ${outcome}` };
 }
 
+/**
+ * The names of the tables below those of `sections` (`[slots.a]`, `[upstreams.b]`) as they stand in a text without faults.
+ * The parsed table does not tell: it gathers what is below one section, and puts names that are numbers first.
+ */
+export function namesInOrder(text: string, sections: readonly string[]): string[] {
+  const names = new Set<string>();
+  const add = (prefix: string): void => {
+    const table = tryParse(prefix);
+    if (!isTable(table)) return; // Cut inside a value of several lines that begin with a bracket.
+    for (const section of sections) {
+      const below = table[section];
+      if (isTable(below)) for (const name of Object.keys(below)) names.add(name);
+    }
+  };
+  for (const { index } of text.matchAll(/^[ \t]*\[/gm)) add(text.slice(0, index));
+  add(text);
+  return [...names];
+}
+
 /** Lists and TOML dates are objects too (dates are Temporal objects), and valibot's object schemas accept both. */
 export function isTable(value: unknown): value is Table {
   return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;

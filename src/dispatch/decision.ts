@@ -16,6 +16,8 @@ export interface Decision {
   readonly requestId: string;
   /** Empty until one is found. */
   upstream: string;
+  /** What was asked for, where nothing has that name. */
+  model: string | undefined;
   target: string | undefined;
   label: Label | null;
   wantsStream: boolean;
@@ -29,11 +31,12 @@ export function openDecision(route: ModelRoute, requestId: string, { log, metric
     route,
     requestId,
     upstream: "",
+    model: undefined,
     target: undefined,
     label: null,
     wantsStream: false,
     write: (status) => {
-      const { upstream, target, wantsStream, label } = decision;
+      const { upstream, model, target, wantsStream, label } = decision;
       const tookMs = now() - startedMs;
       metrics.requestEnded(upstream, route.path, status);
       if (status < 400) metrics.firstByte(upstream, tookMs / 1000);
@@ -41,6 +44,7 @@ export function openDecision(route: ModelRoute, requestId: string, { log, metric
         request_id: requestId,
         route: route.path,
         upstream,
+        model,
         target,
         stream: wantsStream,
         status,

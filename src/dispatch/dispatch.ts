@@ -39,6 +39,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       log.error("server.internal", { request_id: requestId, error: fault });
     }
     const error = thrown instanceof DispatchError ? thrown : internalError(requestId);
+    if (error.code === "dispatch.no_route") decision.model = String(error.details["model"] ?? "");
     decision.write(error.status);
     const response = errorResponse(error, route.dialect, requestId);
     nameUpstream(response.headers, decision);

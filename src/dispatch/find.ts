@@ -6,7 +6,7 @@ import type { Slot } from "../slots/slot.ts";
 import type { Slots } from "../slots/slots.ts";
 import type { Remote } from "./remote.ts";
 import type { Remotes } from "./remotes.ts";
-import { availableNames, type Names, resolve } from "./resolve.ts";
+import { availableNames, type Names, type Resolution, type Resolved, resolve } from "./resolve.ts";
 
 export interface FindDeps {
   readonly config: () => Config;
@@ -25,9 +25,10 @@ const NAMES_SHOWN = 100;
 export function createFind(deps: FindDeps): (model: string | null) => Upstream | Promise<Upstream> {
   const names = (): Names => deps.slots.names(deps.config().upstreams);
 
+  const found = (model: string | null): Resolved => resolve(model, names(), deps.config().order);
+
   /** Undefined where nothing that is known has that name. */
-  const known = (model: string | null): Upstream | undefined => {
-    const found = resolve(model, names());
+  const upstreamOf = (found: Resolution): Upstream | undefined => {
     switch (found.kind) {
       case "slot":
         return deps.slots.get(found.name);
@@ -42,14 +43,23 @@ export function createFind(deps: FindDeps): (model: string | null) => Upstream |
 
   const afterAsking = async (model: string | null): Promise<Upstream> => {
     if (deps.config().lemonade.autoSlots) {
-      if ((await deps.slots.models()) === null) throw modelsUnknown(deps.lemonade);
-      const found = known(model);
-      if (found) return found;
+      const models = await deps.slots.models();
+      const upstream = upstreamOf(found(model));
+      if (upstream) return upstream;
+      if (models === null) throw modelsUnknown(deps.lemonade);
     }
     throw noRoute(model, availableNames(names()));
   };
 
-  return (model) => known(model) ?? afterAsking(model);
+  return (model) => {
+    const now = found(model);
+    const { autoSlots } = deps.config().lemonade;
+    // A model that was pulled a minute ago may be the very one that is asked for.
+    if (now.by === "near" && autoSlots) return afterAsking(model);
+    // Patterns mostly lead elsewhere, where a lemond that hangs must not hold up anybody: the next request knows.
+    if (now.kind !== "none" && now.by === "pattern" && autoSlots) void deps.slots.models();
+    return upstreamOf(now) ?? afterAsking(model);
+  };
 }
 
 function noRoute(model: string | null, available: readonly string[]): DispatchError {

@@ -1,18 +1,28 @@
 // Decides which upstream a client's `model` means. Pure: it looks at names only.
+import { findModel, ownerOf } from "../lemonade/names.ts";
+
+export { plainModel } from "../lemonade/names.ts";
 
 /** What can be named. `slots` are the configured ones, in the order of the configuration. */
 export interface Names {
-  readonly slots: readonly {
-    readonly name: string;
-    readonly model: string;
-    readonly aliases: readonly string[];
-    readonly isDefault: boolean;
-  }[];
-  readonly remotes: readonly { readonly name: string; readonly models: readonly string[] }[];
+  readonly slots: readonly NamedSlot[];
+  readonly remotes: readonly NamedRemote[];
   /** Models that lemond knows; empty where implicit slots are switched off. */
   readonly lemondModels: readonly string[];
   /** lemond's `model_loaded`; null where nothing is, or implicit slots are switched off. */
   readonly loadedModel: string | null;
+}
+
+interface NamedSlot {
+  readonly name: string;
+  readonly model: string;
+  readonly aliases: readonly string[];
+  readonly isDefault: boolean;
+}
+
+interface NamedRemote {
+  readonly name: string;
+  readonly models: readonly string[];
 }
 
 export type Resolution =
@@ -21,40 +31,86 @@ export type Resolution =
   | { readonly kind: "remote"; readonly name: string }
   | { readonly kind: "none" };
 
-/** lemond answers to a model with and without these; so do we. */
-export function plainModel(model: string): string {
-  if (model.startsWith("extra.")) return model.slice("extra.".length);
-  return model.startsWith("user.") ? model.slice("user.".length) : model;
+/** `by` tells which rules decided: a model that lemond lists and that is not known here yet would go before "near" and "pattern". */
+export type Resolved = Resolution & { readonly by: "name" | "near" | "pattern" | "default" };
+
+/**
+ * `model` as the client sent it; null or empty asks for the default. `order` has the names of slots and remotes as they
+ * stand in the file. The first rule that fits decides:
+ *
+ * by name
+ *  1. a slot's name
+ *  2. an alias
+ *  3. a slot's model, as it is written
+ *  4. a name in a remote's `models`
+ *  5. a model that lemond lists: of the slot that has it, or of an implicit one
+ * near
+ *  6. `NAME:latest` as NAME, by 1 to 5
+ *  7. the same as 3 and 5 without lemond's prefixes, also for NAME
+ * pattern
+ *  8. aliases and remotes' `models` with `*`, in the order of the file
+ */
+export function resolve(model: string | null, names: Names, order: readonly string[]): Resolved {
+  if (!model) return { ...byDefault(names), by: "default" };
+  const named = byName(model, names);
+  if (named) return { ...named, by: "name" };
+  const near = nearly(model, names);
+  if (near) return { ...near, by: "near" };
+  return { ...byPattern(model, names, order), by: "pattern" };
 }
 
-/** `model` as the client sent it; null or empty asks for the default. */
-export function resolve(model: string | null, names: Names): Resolution {
-  return model ? named(model, names) : byDefault(names);
-}
-
-function named(model: string, { slots, remotes, lemondModels }: Names): Resolution {
-  const plain = plainModel(model);
+function byName(model: string, names: Names): Resolution | undefined {
+  const { slots, remotes, lemondModels } = names;
   const slot =
-    slots.find((slot) => slot.name === model) ??
-    slots.find((slot) => slot.aliases.includes(model)) ??
-    slots.find((slot) => plainModel(slot.model) === plain);
+    slots.find((slot) => slot.name === model) ?? // 1
+    slots.find((slot) => slot.aliases.includes(model)) ?? // 2
+    slots.find((slot) => slot.model === model); // 3
   if (slot) return { kind: "slot", name: slot.name };
-  const remote = remotes.find((remote) => remote.models.some((pattern) => matches(pattern, model)));
+  const remote = remotes.find(({ models }) => models.includes(model)); // 4
   if (remote) return { kind: "remote", name: remote.name };
-  const listed = lemondModels.find((known) => plainModel(known) === plain);
-  return listed === undefined ? { kind: "none" } : { kind: "implicit", model: listed };
+  return lemondModels.includes(model) ? listed(model, names) : undefined; // 5
 }
 
-function byDefault({ slots, loadedModel }: Names): Resolution {
+function nearly(model: string, names: Names): Resolution | undefined {
+  const base = model.endsWith(LATEST) ? model.slice(0, -LATEST.length) : model;
+  const named = base === model ? undefined : byName(base, names); // 6
+  if (named) return named;
+  const slot = findModel(names.slots, base, (slot) => slot.model); // 7
+  if (slot) return { kind: "slot", name: slot.name };
+  const known = findModel(names.lemondModels, base, (known) => known);
+  return known === undefined ? undefined : listed(known, names);
+}
+
+/** What Ollama's clients add to a name without a tag. */
+const LATEST = ":latest";
+
+function byPattern(model: string, { slots, remotes }: Names, order: readonly string[]): Resolution {
+  for (const name of order) {
+    const slot = slots.find((slot) => slot.name === name);
+    if (slot?.aliases.some((pattern) => matches(pattern, model))) return { kind: "slot", name };
+    const remote = remotes.find((remote) => remote.name === name);
+    if (remote?.models.some((pattern) => matches(pattern, model))) return { kind: "remote", name };
+  }
+  return { kind: "none" };
+}
+
+function byDefault(names: Names): Resolution {
+  const { slots, loadedModel } = names;
   const slot =
     slots.find((slot) => slot.isDefault) ??
     slots.find((slot) => slot.name === "primary") ??
     (slots.length === 1 ? slots[0] : undefined);
   if (slot) return { kind: "slot", name: slot.name };
-  if (loadedModel === null) return { kind: "none" };
-  const owner = slots.find((slot) => plainModel(slot.model) === plainModel(loadedModel));
-  return owner ? { kind: "slot", name: owner.name } : { kind: "implicit", model: loadedModel };
+  return loadedModel === null ? { kind: "none" } : listed(loadedModel, names);
 }
+
+/** A model under the name that lemond gives it. */
+function listed(model: string, { slots, lemondModels }: Names): Resolution {
+  const owner = ownerOf(slots, model, lemondModels);
+  return owner ? { kind: "slot", name: owner.name } : { kind: "implicit", model };
+}
+
+const isPattern = (name: string): boolean => name.includes("*");
 
 /** `*` stands for any run of characters; a walk over the pieces, since a regular expression could be made to backtrack for ever. */
 function matches(pattern: string, model: string): boolean {
@@ -76,9 +132,9 @@ function matches(pattern: string, model: string): boolean {
 export function availableNames({ slots, remotes, lemondModels }: Names): string[] {
   return [
     ...new Set([
-      ...slots.flatMap((slot) => [slot.name, ...slot.aliases]),
+      ...slots.flatMap((slot) => [slot.name, ...slot.aliases.filter((alias) => !isPattern(alias))]),
       ...lemondModels,
-      ...remotes.flatMap((remote) => remote.models.filter((name) => !name.includes("*"))),
+      ...remotes.flatMap((remote) => remote.models.filter((name) => !isPattern(name))),
     ]),
   ];
 }

@@ -6,7 +6,7 @@ import type { Config } from "../config/config.ts";
 import type { ListedModel, Seen, SeenChild, SeenPort } from "./findings.ts";
 import { createLemonade, type HealthAnswer, typeOfLabels } from "../lemonade/lemonade.ts";
 import { createProbe } from "../lemonade/probe.ts";
-import { plainModel } from "../dispatch/resolve.ts";
+import { plainModel } from "../lemonade/names.ts";
 import { watchChild } from "../lemonade/process.ts";
 
 const ANSWER_MS = 3000;

@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import { isLoopback } from "../http/loopback.ts";
 import type { HealthAnswer, Listing, LoadedModel } from "../lemonade/lemonade.ts";
 import type { ChildSign } from "../slots/repair.ts";
-import { plainModel } from "../dispatch/resolve.ts";
+import { plainModel } from "../lemonade/names.ts";
 
 export interface Finding {
   /** `serious`: requests fail or models are lost until somebody acts. */

@@ -1,69 +1,122 @@
-// Decides who may ask: keys where there are any, else only loopback names and this server's own pages. Pure but for hashing.
+// Decides who may ask, and who may control: by keys where there are any, else by where the request comes from. Pure but for
+// hashing. `Host`, `Origin` and the peer only hint at who asks; a key proves it.
 import { createHash, timingSafeEqual } from "node:crypto";
+import { isIPv4, isIPv6 } from "node:net";
 import { DispatchError } from "./errors.ts";
 import { hostName, isLoopback } from "./loopback.ts";
 
 export interface Admission {
+  /** What the server is bound to. */
   readonly host: string;
   readonly apiKeys: readonly string[];
+  readonly adminKeys: readonly string[];
   readonly allowedHosts: readonly string[];
   readonly corsOrigins: readonly string[];
 }
 
-/** Null when the request may pass. `isOpen` is for the routes that need no key (`/live`, `/health`). */
-export function admit(headers: Headers, rules: Admission, isOpen: boolean): DispatchError | null {
-  if (rules.apiKeys.length > 0) return isOpen || hasKey(headers, rules.apiKeys) ? null : invalidKey();
-  const host = headers.get("host") ?? "";
-  const name = hostName(host);
-  if (
-    !isLoopback(name) &&
-    name !== hostName(rules.host) &&
-    !rules.allowedHosts.some((known) => known === host || hostName(known) === name)
-  )
-    return new DispatchError(
-      "request.invalid",
-      "This host name is not served without keys; list it in server.allowed_hosts.",
-      {
-        path: "headers.host",
-      },
-    );
-  const origin = headers.get("origin");
-  if (origin !== null && !isOwn(origin, host) && !isListed(origin, rules.corsOrigins))
-    return new DispatchError(
-      "request.invalid",
-      "Requests from pages of this origin are refused; list it in server.cors_origins.",
-      {
-        path: "headers.origin",
-      },
-    );
-  return null;
+/** `open` needs no key; `control` changes what is loaded or installed. */
+export type Access = "open" | "use" | "control";
+
+export interface Asker {
+  readonly headers: Headers;
+  /** See `keyIn`; sockets bring theirs in other ways too. */
+  readonly key: string | null;
+  /** Address of the other end of the connection; null where it is not known. Asked for control alone. */
+  readonly peer: () => string | null;
 }
 
-/** True when the request carries one of the keys. Every key is compared, in constant time. */
-export function hasKey(headers: Headers, keys: readonly string[]): boolean {
+/** Null when the request may pass. `ownHosts` are this machine's names and addresses. */
+export function admit(
+  asker: Asker,
+  access: Access,
+  rules: Admission,
+  ownHosts: readonly string[],
+): DispatchError | null {
+  const { apiKeys, adminKeys } = rules;
+  const needsAdminKey = access === "control" && adminKeys.length > 0;
+  // 1. An admin key opens everything, an API key everything but control where there are admin keys.
+  if (isOneOf(asker.key, adminKeys)) return null;
+  if (isOneOf(asker.key, apiKeys)) return needsAdminKey ? needsAnAdminKey() : null;
+  // 2. Where a key is needed there is no other way in.
+  if (needsAdminKey || (apiKeys.length > 0 && access !== "open")) return invalidKey();
+  if (apiKeys.length > 0) return null;
+  // 3. Without keys it is a matter of where the request comes from.
+  return (
+    hostFault(asker.headers, rules, ownHosts) ??
+    originFault(asker.headers, rules, access) ??
+    (access === "control" && !isFromHere(asker) ? notFromHere() : null)
+  );
+}
+
+/** Whether the caller may see more than that the server lives: anybody, unless there are keys. */
+export function isTold(headers: Headers, { apiKeys, adminKeys }: Pick<Admission, "apiKeys" | "adminKeys">): boolean {
+  const keys = [...apiKeys, ...adminKeys];
+  return keys.length === 0 || isOneOf(keyIn(headers), keys);
+}
+
+/** The key in the headers of a request, or null. */
+export function keyIn(headers: Headers): string | null {
   const bearer = /^bearer +(.+)$/i.exec(headers.get("authorization") ?? "")?.[1];
-  const given = bearer ?? headers.get("x-api-key");
-  if (given === null) return false;
-  const digest = sha256(given.trim());
+  return (bearer ?? headers.get("x-api-key"))?.trim() ?? null;
+}
+
+/** Every key is compared, in constant time. */
+export function isOneOf(given: string | null, keys: readonly string[]): boolean {
+  if (given === null || keys.length === 0) return false;
+  const digest = sha256(given);
   return keys.reduce((found, key) => timingSafeEqual(digest, sha256(key)) || found, false);
 }
 
-/** The CORS headers of an answer to `origin`; none for an origin that is not listed. */
-export function corsHeaders(origin: string | null, corsOrigins: readonly string[]): Record<string, string> {
-  if (origin === null || !isListed(origin, corsOrigins)) return {};
-  return {
-    "access-control-allow-origin": origin,
-    "access-control-expose-headers": "x-request-id, x-hal0-upstream, x-hal0-repair, retry-after",
-    vary: "origin",
-  };
+/** Whether an `Origin` is listed. A page without an origin of its own (`null`) may be anybody's. */
+export function isListed(origin: string, listed: readonly string[]): boolean {
+  return origin !== "null" && listed.some((known) => known === "*" || known.toLowerCase() === origin.toLowerCase());
+}
+
+/** A name that a page was loaded from can be rebound to this address; an address cannot, nor a name that we know. */
+function hostFault(headers: Headers, rules: Admission, ownHosts: readonly string[]): DispatchError | null {
+  const host = headers.get("host") ?? "";
+  const name = hostName(host);
+  const isServed =
+    isLoopback(name) ||
+    name === hostName(rules.host) ||
+    rules.allowedHosts.some((known) => known === host || hostName(known) === name) ||
+    (!isLoopback(rules.host) && (isIPv4(name) || isIPv6(name) || ownHosts.includes(name)));
+  if (isServed) return null;
+  const line = /^[a-z0-9.:_-]{1,253}$/.test(name) ? `: allowed_hosts = ["${name}"]` : "";
+  const message = `This host name is not served without keys; list it in server.allowed_hosts${line}.`;
+  return new DispatchError("request.invalid", message, { path: "headers.host" });
+}
+
+function originFault(headers: Headers, { corsOrigins }: Admission, access: Access): DispatchError | null {
+  const origin = headers.get("origin");
+  if (origin === null || isOwn(origin, headers.get("host") ?? "")) return null;
+  // `*` lets any page chat; which pages may unload a model is said one by one.
+  const listed = access === "control" ? corsOrigins.filter((known) => known !== "*") : corsOrigins;
+  if (isListed(origin, listed)) return null;
+  const canBeListed = origin !== "null" && /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9.:[\]_-]{1,253}$/i.test(origin);
+  const line = canBeListed ? `: cors_origins = ["${origin.toLowerCase()}"]` : "";
+  const message = `Requests from pages of this origin are refused; list it in server.cors_origins${line}.`;
+  return new DispatchError("request.invalid", message, { path: "headers.origin" });
 }
 
 function isOwn(origin: string, host: string): boolean {
   return URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
 }
 
-function isListed(origin: string, listed: readonly string[]): boolean {
-  return listed.some((known) => known === "*" || known.toLowerCase() === origin.toLowerCase());
+/** A proxy on this machine that passes on what others ask says so in these headers. */
+function isFromHere({ headers, peer }: Asker): boolean {
+  return !headers.has("forwarded") && !headers.has("x-forwarded-for") && isLoopback(peer() ?? "");
+}
+
+function notFromHere(): DispatchError {
+  return new DispatchError(
+    "auth.control_refused",
+    'Without keys only callers on this machine may do this; to do it from elsewhere, set server.admin_keys: admin_keys = ["…"].',
+  );
+}
+
+function needsAnAdminKey(): DispatchError {
+  return new DispatchError("auth.control_refused", "This key may not do this; one of server.admin_keys may.");
 }
 
 function invalidKey(): DispatchError {
@@ -71,9 +124,7 @@ function invalidKey(): DispatchError {
     "auth.invalid_key",
     "A valid API key is needed: Authorization: Bearer KEY, or x-api-key: KEY.",
     {},
-    {
-      "www-authenticate": "Bearer",
-    },
+    { "www-authenticate": "Bearer" },
   );
 }
 

@@ -1,6 +1,6 @@
 // The routes that this server answers itself: life, health, the model list, and the slots with their operator's actions.
 import * as v from "valibot";
-import { hasKey } from "./admission.ts";
+import { isTold } from "./admission.ts";
 import type { FixedRoute, Handler } from "./app.ts";
 import { readBody } from "./body.ts";
 import type { Config } from "../config/config.ts";
@@ -9,7 +9,8 @@ import { FEED_SILENCE_S, type Events, type Status } from "./feed.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { statusPage } from "../page/page.ts";
 import type { Repairs } from "../observe/repairs.ts";
-import { availableNames, plainModel } from "../dispatch/resolve.ts";
+import { availableNames } from "../dispatch/resolve.ts";
+import { findModel } from "../lemonade/names.ts";
 import { API_PREFIXES } from "./routes.ts";
 import type { Action } from "../slots/known.ts";
 import type { Slot } from "../slots/slot.ts";
@@ -43,11 +44,9 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
 
   const health: Handler = (request) => {
     const status = deps.isDraining() ? "draining" : "ok";
-    const { apiKeys } = deps.config().server;
-    const isTold = apiKeys.length === 0 || hasKey(request.headers, apiKeys);
     const lemonade = deps.lemonade();
     const slots = deps.slots.all().map(({ name, record }) => ({ name, model: record.model, state: record.state }));
-    const body = isTold
+    const body = isTold(request.headers, deps.config().server)
       ? {
           status,
           version: deps.version,
@@ -66,7 +65,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
   const models = async (): Promise<{ id: string }[]> => {
     const known = (await deps.slots.models()) ?? [];
     return availableNames(names()).map((id) => ({
-      ...known.find((model) => plainModel(model.id) === plainModel(id)),
+      ...findModel(known, id, (model) => model.id),
       id,
       object: "model",
       created: startedS,
@@ -99,8 +98,8 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
   };
 
   return [
-    { method: "GET", path: "/live", isOpen: true, handler: () => Response.json({ status: "ok" }) },
-    { method: "GET", path: "/health", isOpen: true, handler: health },
+    { method: "GET", path: "/live", access: "open", handler: () => Response.json({ status: "ok" }) },
+    { method: "GET", path: "/health", access: "open", handler: health },
     ...API_PREFIXES.flatMap((prefix): FixedRoute[] => [
       {
         method: "GET",
@@ -132,7 +131,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
       },
     },
     // Without a key: a browser that opens the page cannot send one. It holds no data, and asks for the key itself.
-    { method: "GET", path: "/", isOpen: true, handler: statusPage() },
+    { method: "GET", path: "/", access: "open", handler: statusPage() },
     {
       method: "GET",
       path: "/api/slots/events",
@@ -141,7 +140,11 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     },
     { method: "GET", path: "/api/repairs", handler: () => Response.json(deps.repairs.list()) },
     { method: "GET", path: "/api/slots", handler: () => Response.json(deps.slots.all().map(snapshot)) },
-    { method: "GET", path: "/api/slots/:name", handler: (_, { name }) => Response.json(snapshot(slotNamed(name))) },
+    {
+      method: "GET",
+      path: "/api/slots/:name",
+      handler: (_, { name }) => Response.json(snapshot(slotNamed(name))),
+    },
     act("load"),
     act("unload"),
     act("restart"),

@@ -1,7 +1,8 @@
 // The routes, and what an unknown or failing one answers. No logic of slots or models.
 import { Elysia } from "elysia";
-import { admit, corsHeaders } from "./admission.ts";
+import { type Access, admit, keyIn } from "./admission.ts";
 import type { Config } from "../config/config.ts";
+import { corsHeaders, preflight } from "./cors.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import { internalError } from "../dispatch/failures.ts";
 import { DispatchError, errorResponse } from "./errors.ts";
@@ -16,8 +17,8 @@ export interface FixedRoute {
   readonly method: "GET" | "POST";
   readonly path: string;
   readonly handler: Handler;
-  /** Needs no key. */
-  readonly isOpen?: boolean;
+  /** What is not said is safe: `use` for GET, else `control`. */
+  readonly access?: Access;
   /** For a reply without an end: the connection of a reader that takes nothing for so many seconds is cut. */
   readonly silenceS?: number;
 }
@@ -29,6 +30,8 @@ export interface AppDeps {
   readonly isDraining: () => boolean;
   /** Names this server's process. */
   readonly instance: string;
+  /** This machine's names and addresses. */
+  readonly ownHosts: readonly string[];
   readonly log: Log;
 }
 
@@ -39,7 +42,7 @@ export function createApp(deps: AppDeps) {
   /** Admission, request id, CORS and the error envelope around whatever answers. */
   const around = async (
     request: Request,
-    isOpen: boolean,
+    access: Access,
     answer: (id: string) => Promise<Response> | Response,
   ): Promise<Response> => {
     const id = requestId(request.headers);
@@ -48,7 +51,9 @@ export function createApp(deps: AppDeps) {
     try {
       // A port of 99999, or a name with a blank: there is no URL to be read. CONNECT has none by nature, and no route.
       if (!URL.canParse(request.url) && request.method !== "CONNECT") throw noHost();
-      const refusal = admit(request.headers, server, isOpen);
+      const peer = (): string | null => app.server?.requestIP(request)?.address ?? null;
+      const asker = { headers: request.headers, key: keyIn(request.headers), peer };
+      const refusal = admit(asker, access, server, deps.ownHosts);
       if (refusal) throw refusal;
       if (hasPassed(request.headers, deps.instance)) throw loop();
       if (isEncoded(request.headers)) throw encodedBody();
@@ -77,7 +82,8 @@ export function createApp(deps: AppDeps) {
     const path = pathOf(request);
     const methods = methodsOf(path, deps.routes);
     const allow = [...methods, "OPTIONS"].join(", ");
-    if (methods.length > 0 && request.method === "OPTIONS") return preflight(allow);
+    if (methods.length > 0 && request.method === "OPTIONS")
+      return preflight(request.headers, allow, deps.config().server.corsOrigins);
     if (methods.length > 0)
       throw new DispatchError(
         "request.method_not_allowed",
@@ -103,7 +109,7 @@ export function createApp(deps: AppDeps) {
       error: () => errorResponse(internalError("unknown"), "openai", "unknown"),
     },
   }).onError(({ request, code, error }) =>
-    around(request, request.method === "OPTIONS", () => {
+    around(request, request.method === "OPTIONS" ? "open" : "use", () => {
       if (code === "NOT_FOUND") return unmatched(request);
       throw error;
     }),
@@ -114,17 +120,18 @@ export function createApp(deps: AppDeps) {
       app.post(
         `${prefix}/${route.path}`,
         ({ request }) =>
-          around(request, false, (id) => {
+          around(request, "use", (id) => {
             if (deps.isDraining()) throw new DispatchError("server.draining", "The server is stopping.");
             return deps.dispatch(route, request, id);
           }),
         { parse: "none" },
       );
 
-  for (const { method, path, handler, isOpen = false, silenceS } of deps.routes) {
+  for (const { method, path, handler, silenceS, ...route } of deps.routes) {
+    const access = route.access ?? (method === "GET" ? "use" : "control");
     const answer = ({ request, params }: { request: Request; params: Record<string, string> }) => {
       if (silenceS !== undefined) app.server?.timeout(request, silenceS);
-      return around(request, isOpen, () => handler(request, params));
+      return around(request, access, () => handler(request, params));
     };
     if (method === "GET") app.get(path, answer);
     else app.post(path, answer, { parse: "none" });
@@ -178,15 +185,4 @@ function encodedBody(): DispatchError {
     { path: "headers.content-encoding" },
     { "accept-encoding": "identity" },
   );
-}
-
-function preflight(allow: string): Response {
-  const headers = {
-    allow,
-    "access-control-allow-methods": allow,
-    "access-control-allow-headers":
-      "authorization, content-type, x-api-key, x-request-id, anthropic-version, anthropic-beta",
-    "access-control-max-age": "600",
-  };
-  return new Response(null, { status: 204, headers });
 }

@@ -12,6 +12,7 @@ const TABLE = {
   "request.unsupported_encoding": { status: 415, type: "invalid_request_error" },
   "request.loop": { status: 508, type: "invalid_request_error" },
   "auth.invalid_key": { status: 401, type: "invalid_request_error" },
+  "auth.control_refused": { status: 403, type: "invalid_request_error" },
   "dispatch.no_route": { status: 404, type: "invalid_request_error" },
   "slot.not_found": { status: 404, type: "invalid_request_error" },
   "slot.busy": { status: 409, type: "invalid_request_error" },
@@ -94,6 +95,8 @@ function anthropicType(status: number): string {
       return "invalid_request_error";
     case 401:
       return "authentication_error";
+    case 403:
+      return "permission_error";
     case 404:
       return "not_found_error";
     case 413:

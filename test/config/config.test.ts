@@ -46,6 +46,7 @@ test("no file is needed, and the defaults are those of the README", () => {
       lemonades: [],
       slots: [],
       upstreams: [],
+      order: [],
     },
   });
 });
@@ -194,6 +195,7 @@ test("every key of the file arrives, in the unit that its name says", () => {
       { name: "vllm", url: "http://10.0.0.2:8000", apiKey: null, models: ["*"] },
       { name: "exact", url: "http://10.0.0.2:8001", apiKey: null, models: ["first", "second"] },
     ],
+    order: ["primary", "b.2", "router", "vllm", "exact"],
   });
 });
 
@@ -248,6 +250,29 @@ test("slots named as JavaScript's own properties are slots", () => {
     ["constructor", "m-constructor"],
     ["toString", "m-toString"],
   ]);
+});
+
+test("the order is that of the file, whichever section a name is in and however it is written", () => {
+  const toml = `
+    [slots.9]
+    model = "b"
+    load = { llamacpp_args = """
+[slots.none]
+""" }
+    [upstreams."quoted"]
+    url = "http://c"
+    models = ["c"]
+    [slots.2]
+    model = "e"
+    [upstreams]
+    inline = { url = "http://f", models = ["f"] }
+      [slots.__proto__]
+    model = "g"`;
+  expect(configOf({ toml }).order).toEqual(["9", "quoted", "2", "inline", "__proto__"]);
+  expect(configOf({ toml: 'upstreams.dotted = { url = "http://a", models = ["a"] }' }).order).toEqual(["dotted"]);
+  const files = { "/slots/z.toml": 'model.default = "Z"', "/slots/y.toml": 'model.default = "Y"' };
+  const last = 'slots_dir = "/slots"\n[upstreams.r]\nurl = "http://a"\nmodels = ["a"]\n[slots.s]\nmodel = "x"';
+  expect(configOf({ toml: last, files }).order).toEqual(["r", "s", "y", "z"]);
 });
 
 test("keys come from the list or the environment in its place, and from a file on top", () => {

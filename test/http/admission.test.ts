@@ -1,14 +1,23 @@
-// Who may ask: keys, host names and origins as tables, then the doors of the real server.
+// Who may ask, and who may control: keys, host names, origins and peers as tables.
 import { describe, expect, test } from "bun:test";
-import { admit, corsHeaders, hasKey, type Admission } from "../../src/http/admission.ts";
-import { rawRequest } from "../lemond/raw-client.ts";
-import { startStack } from "../stack.ts";
+import { type Access, admit, type Admission, isOneOf, keyIn } from "../../src/http/admission.ts";
+import { corsHeaders, preflight } from "../../src/http/cors.ts";
 
-const noKeys: Admission = { host: "127.0.0.1", apiKeys: [], allowedHosts: ["box.lan", "nas:8080"], corsOrigins: [] };
+const noKeys: Admission = {
+  host: "127.0.0.1",
+  apiKeys: [],
+  adminKeys: [],
+  allowedHosts: ["box.lan", "nas:8080"],
+  corsOrigins: [],
+};
 const keyed: Admission = { ...noKeys, apiKeys: ["first-key", "second-key"] };
+const OWN_HOSTS = ["10.1.2.3", "fe80::1", "shelf", "shelf.lan", "shelf.home.arpa"];
 
-const refusal = (headers: Record<string, string>, rules: Admission, isOpen = false) =>
-  admit(new Headers(headers), rules, isOpen)?.code ?? null;
+const refused = (headers: Record<string, string>, rules: Admission, access: Access = "use", peer = "127.0.0.1") => {
+  const all = new Headers(headers);
+  return admit({ headers: all, key: keyIn(all), peer: () => peer }, access, rules, OWN_HOSTS);
+};
+const refusal = (...asked: Parameters<typeof refused>) => refused(...asked)?.code ?? null;
 
 describe("with keys", () => {
   const table: [string, Record<string, string>, boolean][] = [
@@ -31,14 +40,117 @@ describe("with keys", () => {
   ];
   test.each(table)("%s", (_, headers, isAdmitted) => {
     expect(refusal(headers, keyed)).toBe(isAdmitted ? null : "auth.invalid_key");
-    expect(hasKey(new Headers(headers), keyed.apiKeys)).toBe(isAdmitted);
+    expect(isOneOf(keyIn(new Headers(headers)), keyed.apiKeys)).toBe(isAdmitted);
+    expect(refusal(headers, keyed, "control", "10.9.9.9")).toBe(isAdmitted ? null : "auth.invalid_key");
     // What needs no key asks for none.
-    expect(refusal(headers, keyed, true)).toBeNull();
+    expect(refusal(headers, keyed, "open")).toBeNull();
   });
 
   test("any host and any origin may ask", () => {
     const headers = { authorization: "Bearer first-key", host: "evil.example", origin: "https://evil.example" };
     expect(refusal(headers, keyed)).toBeNull();
+  });
+});
+
+describe("admin keys", () => {
+  const evil = { host: "evil.example", origin: "https://evil.example", "x-forwarded-for": "10.9.9.9" };
+  const bearer = (key: string) => ({ authorization: `Bearer ${key}`, host: "127.0.0.1" });
+  const beside: Admission = { ...keyed, adminKeys: ["admin-key"] };
+  const alone: Admission = { ...noKeys, adminKeys: ["admin-key"] };
+
+  test("open everything, from anywhere", () => {
+    for (const rules of [beside, alone])
+      for (const access of ["open", "use", "control"] as const)
+        expect(refusal({ ...bearer("admin-key"), ...evil }, rules, access, "10.9.9.9")).toBeNull();
+  });
+
+  test("alone open control, also on this machine: an API key is known and refused, another or none is unknown", () => {
+    expect(refused(bearer("first-key"), beside, "control")).toMatchObject({
+      code: "auth.control_refused",
+      status: 403,
+    });
+    expect(refused(bearer("first-key"), beside, "control")?.message).toContain("admin_keys");
+    expect(refusal(bearer("first-key"), beside, "use")).toBeNull();
+    for (const rules of [beside, alone])
+      for (const headers of [bearer("wrong"), { host: "127.0.0.1" }])
+        expect(refusal(headers, rules, "control")).toBe("auth.invalid_key");
+  });
+
+  test("without API keys leave the rest to the rule for no keys", () => {
+    expect(refusal({ host: "127.0.0.1" }, alone)).toBeNull();
+    // An SDK sends some key always.
+    expect(refusal(bearer("sk-none"), alone)).toBeNull();
+    expect(refusal({ host: "evil.example" }, alone)).toBe("request.invalid");
+    expect(refusal({ host: "127.0.0.1", origin: "https://evil.example" }, alone)).toBe("request.invalid");
+    expect(refusal({ host: "127.0.0.1" }, beside)).toBe("auth.invalid_key");
+  });
+});
+
+describe("without keys control", () => {
+  const host = "127.0.0.1:8080";
+  test("is for callers on this machine: nobody asks from elsewhere, and no proxy asks for others", () => {
+    for (const peer of ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+      expect(refusal({ host }, noKeys, "control", peer)).toBeNull();
+    for (const peer of ["192.168.1.9", "::ffff:192.168.1.9", ""])
+      expect(refused({ host }, noKeys, "control", peer)).toMatchObject({ code: "auth.control_refused", status: 403 });
+    for (const name of ["forwarded", "x-forwarded-for"]) {
+      expect(refusal({ host, [name]: "127.0.0.1" }, noKeys, "control")).toBe("auth.control_refused");
+      expect(refusal({ host, [name]: "127.0.0.1" }, noKeys)).toBeNull();
+    }
+    expect(refused({ host }, noKeys, "control", "10.0.0.9")?.message).toContain("server.admin_keys");
+  });
+
+  test("is for a page that is listed by its name, never by *", () => {
+    const origin = "https://chat.lan";
+    const by = (corsOrigins: string[]) => refusal({ host, origin }, { ...noKeys, corsOrigins }, "control");
+    expect([by(["*"]), by([origin]), by(["*", origin]), by([])]).toEqual([
+      "request.invalid",
+      null,
+      null,
+      "request.invalid",
+    ]);
+    expect(refusal({ host, origin: `http://${host}` }, noKeys, "control")).toBeNull();
+  });
+});
+
+describe("without keys, bound to other addresses than loopback, a host name", () => {
+  const table: [string, boolean][] = [
+    ["192.168.1.20:8080", true],
+    ["8.8.8.8", true],
+    ["[fd00::7]:8080", true],
+    ["[::2]", true],
+    ["127.0.0.1:8080", true],
+    ["localhost", true],
+    ["shelf", true],
+    ["SHELF:8080", true],
+    ["shelf.lan:8080", true],
+    ["shelf.home.arpa", true],
+    ["nas:8080", true],
+    ["evil.example", false],
+    ["shelf.evil.example", false],
+    ["192.168.1.20.evil.example", false],
+    ["other.lan", false],
+    ["", false],
+  ];
+  test.each(table)("%p", (host, isAdmitted) => {
+    for (const bound of ["0.0.0.0", "::", "192.168.1.7"])
+      for (const access of ["open", "use", "control"] as const)
+        expect(refusal({ host }, { ...noKeys, host: bound }, access)).toBe(isAdmitted ? null : "request.invalid");
+  });
+
+  test("that only this machine has is none of a server bound to loopback", () => {
+    expect(refusal({ host: "shelf.lan" }, noKeys)).toBe("request.invalid");
+  });
+});
+
+describe("a refusal says which line to add", () => {
+  const line = (headers: Record<string, string>) => refused({ host: "127.0.0.1", ...headers }, noKeys)?.message;
+
+  test("for a host and an origin that can be listed, and none for others", () => {
+    expect(line({ host: "Chat.example:8080" })).toContain('server.allowed_hosts: allowed_hosts = ["chat.example"].');
+    expect(line({ host: "x'\"y" })).toEndWith("list it in server.allowed_hosts.");
+    expect(line({ origin: "https://Chat.example:3000" })).toContain('cors_origins = ["https://chat.example:3000"].');
+    expect(line({ origin: "null" })).toEndWith("list it in server.cors_origins.");
   });
 });
 
@@ -64,8 +176,8 @@ describe("without keys a host name", () => {
     ["", false],
   ];
   test.each(table)("%p", (host, isAdmitted) => {
-    for (const isOpen of [true, false])
-      expect(refusal({ host }, noKeys, isOpen)).toBe(isAdmitted ? null : "request.invalid");
+    for (const access of ["open", "use", "control"] as const)
+      expect(refusal({ host }, noKeys, access)).toBe(isAdmitted ? null : "request.invalid");
   });
 
   test("that is the address this server is bound to is its own", () => {
@@ -86,6 +198,8 @@ describe("without keys a page", () => {
     ["https://CHAT.lan", ["https://chat.lan"], true],
     ["http://chat.lan", ["https://chat.lan"], false],
     ["https://evil.example", ["*"], true],
+    ["null", ["*"], false],
+    ["null", ["null"], false],
   ];
   test.each(table)("of %s where %j is listed", (origin, corsOrigins, isAdmitted) => {
     expect(refusal({ host, origin }, { ...noKeys, corsOrigins })).toBe(isAdmitted ? null : "request.invalid");
@@ -94,111 +208,26 @@ describe("without keys a page", () => {
   test("of a listed origin may read the answer, another may not", () => {
     expect(corsHeaders("https://chat.lan", ["https://chat.lan"])).toEqual({
       "access-control-allow-origin": "https://chat.lan",
-      "access-control-expose-headers": "x-request-id, x-hal0-upstream, x-hal0-repair, retry-after",
+      "access-control-expose-headers": "x-request-id, x-hal0-upstream, x-hal0-repair, x-hal0-fallback, retry-after",
       vary: "origin",
     });
     expect(corsHeaders("https://evil.example", ["https://chat.lan"])).toEqual({});
     expect(corsHeaders(null, ["*"])).toEqual({});
-  });
-});
-
-describe("the doors of a server with keys", () => {
-  const lock = { server: { apiKeys: ["first-key"] } };
-  const closed = [
-    ["GET", "/v1/models"],
-    ["GET", "/v1/models/tiny-a"],
-    ["GET", "/metrics"],
-    ["GET", "/api/slots"],
-    ["GET", "/api/slots/primary"],
-    ["POST", "/v1/chat/completions"],
-    ["POST", "/api/v1/embeddings"],
-    ["POST", "/v1/messages"],
-    ["POST", "/api/slots/primary/load"],
-    ["POST", "/api/slots/primary/unload"],
-    ["POST", "/api/slots/primary/swap"],
-    ["PUT", "/v1/models"],
-    ["GET", "/nothing/here"],
-  ] as const;
-
-  test("are closed but for /live and /health, and nothing behind them happens", async () => {
-    await using stack = await startStack(lock);
-    for (const [method, path] of closed)
-      for (const headers of [{}, { authorization: "Bearer wrong" }, { "x-api-key": "wrong" }]) {
-        const init = { method, headers, ...(method === "POST" ? { body: '{"messages":[],"model":"tiny-a"}' } : {}) };
-        const response = await fetch(stack.url + path, init);
-        expect([path, response.status]).toEqual([path, 401]);
-        expect(response.headers.get("www-authenticate")).toBe("Bearer");
-        expect(response.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
-        const type = path === "/v1/messages" ? "authentication_error" : "invalid_request_error";
-        expect(await response.json()).toMatchObject({ error: { code: "auth.invalid_key", type, param: null } });
-      }
-    expect(stack.lemond.child("tiny-a")?.prompts()).toBe(0);
-    expect([stack.lemond.loads("tiny-a"), stack.lemond.unloads()]).toEqual([1, 0]);
-    expect(JSON.stringify(stack.lines)).not.toContain("wrong");
+    expect(corsHeaders("null", ["*", "null"])).toEqual({});
   });
 
-  test("open for a key of either kind, which goes no further and stands in no log", async () => {
-    await using stack = await startStack(lock);
-    for (const headers of [{ authorization: "Bearer first-key" }, { "x-api-key": "first-key" }]) {
-      expect((await stack.chat({ headers })).status).toBe(200);
-      expect((await fetch(`${stack.url}/v1/models`, { headers })).status).toBe(200);
-    }
-    expect(JSON.stringify(stack.lemond.child("tiny-a")?.requests)).not.toContain("first-key");
-    expect(JSON.stringify([stack.lines, stack.lemond.calls])).not.toContain("first-key");
-  });
-
-  test("tell a caller without a key the status alone", async () => {
-    await using stack = await startStack(lock);
-    expect(await (await fetch(`${stack.url}/live`)).json()).toEqual({ status: "ok" });
-    expect(await (await fetch(`${stack.url}/health`)).json()).toEqual({ status: "ok" });
-    const told = await fetch(`${stack.url}/health`, { headers: { "x-api-key": "first-key" } });
-    expect(await told.json()).toMatchObject({ status: "ok", slots: [{ name: "primary" }] });
-  });
-});
-
-describe("the doors of a server without keys", () => {
-  const get = (url: string, path: string, headers: readonly string[]) =>
-    rawRequest(Number(new URL(url).port), ["GET " + path + " HTTP/1.1", ...headers, "", ""].join("\r\n"));
-
-  test("are closed to a name that was rebound, and to foreign pages", async () => {
-    await using stack = await startStack({ server: { allowedHosts: ["ai"] } });
-    const rebound = await get(stack.url, "/v1/models", ["Host: evil.example"]);
-    expect(rebound.status).toBe(400);
-    expect(JSON.parse(rebound.body)).toMatchObject({
-      error: { code: "request.invalid", details: { path: "headers.host" } },
-    });
-    const page = await get(stack.url, "/v1/models", ["Host: ai", "Origin: https://evil.example"]);
-    expect(page.status).toBe(400);
-    expect(page.headers.join()).not.toMatch(/access-control/i);
-    expect(JSON.parse(page.body)).toMatchObject({ error: { details: { path: "headers.origin" } } });
-    expect((await get(stack.url, "/v1/models", ["Host: ai"])).status).toBe(200);
-  });
-
-  test("let a listed page ask first, then ask, and read streams", async () => {
-    const origin = "https://chat.lan";
-    await using stack = await startStack({ server: { corsOrigins: [origin] } });
-    const ask = await fetch(`${stack.url}/v1/chat/completions`, {
-      method: "OPTIONS",
-      headers: {
-        origin,
-        "access-control-request-method": "POST",
-        "access-control-request-headers": "authorization, content-type",
-      },
-    });
-    expect(ask.status).toBe(204);
-    expect(ask.headers.get("access-control-allow-origin")).toBe(origin);
-    expect(ask.headers.get("access-control-allow-methods")).toContain("POST");
-    expect(ask.headers.get("access-control-allow-headers")).toContain("authorization");
-    expect(ask.headers.get("access-control-allow-headers")).toContain("content-type");
-    for (const stream of [false, true]) {
-      const response = await stack.chat({ stream, headers: { origin } });
-      expect([response.status, response.headers.get("access-control-allow-origin")]).toEqual([200, origin]);
-      expect(response.headers.get("vary")).toBe("origin");
-      await response.text();
-    }
-    const refused = await fetch(`${stack.url}/v1/models/nothing`, { headers: { origin } });
-    expect([refused.status, refused.headers.get("access-control-allow-origin")]).toEqual([404, origin]);
-    // The child answers to an Origin of its own: none may reach it.
-    expect(JSON.stringify(stack.lemond.child("tiny-a")?.requests)).not.toContain("chat.lan");
+  test("of a listed origin may send what it asks to send, another is told what is usual", () => {
+    const asked = "authorization,x-stainless-os,anthropic-dangerous-direct-browser-access";
+    const allowed = (origin: string, headers: string) =>
+      preflight(new Headers({ origin, "access-control-request-headers": headers }), "POST, OPTIONS", [
+        "https://chat.lan",
+      ]).headers.get("access-control-allow-headers");
+    expect(allowed("https://chat.lan", asked)).toBe(asked);
+    for (const [origin, headers] of [
+      ["https://evil.example", asked],
+      ["null", asked],
+      ["https://chat.lan", "x-own: 1"],
+    ] as const)
+      expect(allowed(origin, headers)).toStartWith("authorization, content-type, x-api-key");
   });
 });

@@ -10,6 +10,7 @@ const TABLE = [
   ["request.unsupported_encoding", 415, "invalid_request_error", "invalid_request_error"],
   ["request.loop", 508, "invalid_request_error", "invalid_request_error"],
   ["auth.invalid_key", 401, "invalid_request_error", "authentication_error"],
+  ["auth.control_refused", 403, "invalid_request_error", "permission_error"],
   ["dispatch.no_route", 404, "invalid_request_error", "not_found_error"],
   ["slot.not_found", 404, "invalid_request_error", "not_found_error"],
   ["slot.busy", 409, "invalid_request_error", "invalid_request_error"],

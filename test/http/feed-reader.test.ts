@@ -99,6 +99,7 @@ test("the connection of a reader that takes nothing is cut", async () => {
     dispatch: () => Promise.reject(new Error("not here")),
     isDraining: () => false,
     instance: "us",
+    ownHosts: [],
     log: createLog("error", () => {}),
     routes: [
       {

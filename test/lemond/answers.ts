@@ -24,8 +24,9 @@ export interface ControlContext {
   readonly deathNoticeMs: number;
 }
 
-/** lemond also knows a model by these. */
-export const prefixes = /^(extra|user)\./;
+/** lemond also knows a model by these, and without them. */
+const prefixes = /^(extra|user)\./;
+const plain = (id: string): string => id.replace(prefixes, "");
 
 export const invalidRequest = (problem: string): Answer => ({
   status: 400,
@@ -58,7 +59,8 @@ export function loadFailed(id: string, message: string): Answer {
 export const specOf = (
   { models }: { readonly models: readonly Required<ModelSpec>[] },
   id: string,
-): Required<ModelSpec> | undefined => models.find((spec) => spec.id === id.replace(prefixes, ""));
+): Required<ModelSpec> | undefined =>
+  models.find((spec) => spec.id === id) ?? models.find((spec) => plain(spec.id) === plain(id));
 
 export function modelNotFound({ models }: ControlContext, id: string): Answer {
   const some = models.slice(0, 3).map((model) => `'${model.id}'`);

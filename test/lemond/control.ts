@@ -6,7 +6,6 @@ import {
   modelBody,
   modelNotFound,
   modelsFor,
-  prefixes,
   specOf,
   stats,
   type Answer,
@@ -106,7 +105,8 @@ async function load({ body: bytes }: Exchange, context: ControlContext): Promise
 export const loadOptionsOf = (body: Body): Body =>
   Object.fromEntries(Object.entries(body).filter(([key]) => key !== "model_name" && key !== "save_options"));
 
-async function unload({ body: bytes, headers }: Exchange, { fleet, personality }: ControlContext): Promise<Answer> {
+async function unload({ body: bytes, headers }: Exchange, context: ControlContext): Promise<Answer> {
+  const { fleet, personality } = context;
   // 10.6 waits 5 s for a body that has no length, then gives up (recording 22).
   if (
     personality.version === "10.6" &&
@@ -121,7 +121,7 @@ async function unload({ body: bytes, headers }: Exchange, { fleet, personality }
     await fleet.unloadAll();
     return { status: 200, body: { message: "All models unloaded successfully", status: "success" } };
   }
-  if (!(await fleet.unload(id.replace(prefixes, ""))))
+  if (!(await fleet.unload(specOf(context, id)?.id ?? id)))
     return { status: 404, body: { error: `Model not loaded: ${id}` } };
   return { status: 200, body: { message: "Model unloaded successfully", model_name: id, status: "success" } };
 }
