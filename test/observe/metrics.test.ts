@@ -65,8 +65,8 @@ async function startUsed(): Promise<Stack> {
   await stack.child().kill();
   await (await stack.chat({ stream: true, sim: { tokens: 50, tokenMs: 5, cutAfterBytes: 2000 } })).text();
   await stack.line("dispatch.stream_interrupted");
-  await stack.slotIs(({ state }) => state === "ready");
-  await stack.post("/api/slots/primary/restart", {});
+  await stack.slotIs(({ state, repairs }) => state === "ready" && repairs.recovered + repairs.alive === 2);
+  expect((await stack.post("/api/slots/primary/restart", {})).status).toBe(200);
   return stack;
 }
 
