@@ -7,7 +7,7 @@ export const FILE = "/etc/hal0/dispatch.toml";
 export const SECRET = "sk-very-secret-0123456789";
 
 /** A file system of these files alone; `null` is a file that may not be read. */
-function filesOf(content: Readonly<Record<string, string | null>>): Files {
+export function filesOf(content: Readonly<Record<string, string | null>>): Files {
   const fail = (code: string): never => {
     throw Object.assign(new Error(code), { code });
   };

@@ -3,10 +3,10 @@
 import pkg from "../../package.json" with { type: "json" };
 import { helpText, parseArgs } from "./args.ts";
 import { printCompletion } from "./completion.ts";
-import { describeConfig } from "../config/describe.ts";
 import { MOST_FETCHES } from "./fetches.ts";
 import { isOpenToAll, systemFiles } from "../config/files.ts";
-import { fail, readOrFail } from "./outcome.ts";
+import { ownHosts } from "../config/machine.ts";
+import { fail } from "./outcome.ts";
 
 export async function run(argv: readonly string[]): Promise<void> {
   const args = parseArgs(argv);
@@ -20,9 +20,17 @@ export async function run(argv: readonly string[]): Promise<void> {
     case "usage":
       fail(2, args.fault);
       break;
-    case "check":
-      process.stdout.write(`${describeConfig(readOrFail(args.flags, 1).config)}\n`);
+    case "check": {
+      const { runCheck } = await import("./check.ts");
+      process.exitCode = runCheck(args.flags, {
+        ...systemFiles,
+        ownHosts,
+        env: process.env,
+        out: (text) => void process.stdout.write(text),
+        err: (text) => void process.stderr.write(text),
+      });
       break;
+    }
     case "install":
     case "uninstall": {
       const { runInstall, runUninstall, systemInstallIo } = await import("../host/install.ts");

@@ -14,7 +14,7 @@ export function fail(code: 1 | 2, ...lines: readonly string[]): never {
 export const readConfig = (flags: Flags): Loaded =>
   loadConfig({ ...systemFiles, ownHosts, args: flags, env: process.env });
 
-export function readOrFail(flags: Flags, code: 1 | 2): Extract<Loaded, { ok: true }> {
+export function readOrFail(flags: Flags): Extract<Loaded, { ok: true }> {
   const loaded = readConfig(flags);
-  return loaded.ok ? loaded : fail(code, ...loaded.faults);
+  return loaded.ok ? loaded : fail(2, ...loaded.faults);
 }

@@ -8,7 +8,7 @@ import { fail, readConfig, readOrFail } from "./outcome.ts";
 import { type Server, startServer } from "../server.ts";
 
 export async function serve(flags: Flags, version: string): Promise<void> {
-  const { config, notes } = readOrFail(flags, 2);
+  const { config, notes } = readOrFail(flags);
   const log = createLog(config.server.logLevel, createLineWriter(process.stdout), formatOf(config));
   // Nothing may end in a page of source code: what escapes is one line, and the service manager starts it anew.
   process.on("uncaughtException", (error) => {

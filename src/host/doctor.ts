@@ -1,11 +1,11 @@
 // `hal0-dispatch doctor`: looks, judges, prints. Changes nothing; a serious finding is exit code 1.
 import type { Flags } from "../cli/args.ts";
 import { loadConfig } from "../config/config.ts";
-import { readEnvironment } from "../config/environment.ts";
+import { serviceEnvironment } from "../config/environment.ts";
 import { examine } from "./examine.ts";
 import { attemptRead, type Files } from "../config/files.ts";
 import { type Finding, findings } from "./findings.ts";
-import { ENVIRONMENT, UNIT } from "./layout.ts";
+import { UNIT } from "./layout.ts";
 import { ownHosts } from "../config/machine.ts";
 import type { Env } from "../config/secrets.ts";
 
@@ -26,11 +26,8 @@ export async function runDoctor(asked: { flags: Flags; isJson: boolean }, io: Do
 
 async function examined(flags: Flags, io: DoctorIo): Promise<Finding[]> {
   const notes: Finding[] = [];
-  // The service gets its keys from this file; without them its configuration would look wrong from a shell.
-  const file = attemptRead(() => io.readFile(ENVIRONMENT));
-  const service = file.ok ? readEnvironment(file.value) : {};
-  if (!file.ok && !file.isMissing)
-    notes.push({ level: "warning", what: `${ENVIRONMENT} ${file.reason}`, advice: "run doctor as root" });
+  const service = serviceEnvironment(io.readFile);
+  if (service.fault !== null) notes.push({ level: "warning", what: service.fault, advice: "run doctor as root" });
 
   const { listFolder } = io;
   const read: string[] = [];
@@ -39,7 +36,7 @@ async function examined(flags: Flags, io: DoctorIo): Promise<Finding[]> {
     read.push(path);
     return text;
   };
-  const loaded = loadConfig({ readFile, listFolder, ownHosts, args: flags, env: { ...service, ...io.env } });
+  const loaded = loadConfig({ readFile, listFolder, ownHosts, args: flags, env: { ...service.env, ...io.env } });
   if (!loaded.ok) {
     const advice = "mend it; hal0-dispatch --check tells whether it is right";
     return [...notes, ...loaded.faults.map((what): Finding => ({ level: "serious", what, advice }))];

@@ -149,9 +149,11 @@ test("slots_dir is read beside [slots], relative to the configuration file, and 
   const loaded = load(own("own", "O"));
   expect(loaded.ok && loaded.config.slots.map(({ name }) => name)).toEqual(["own", "host"]);
   expect(loaded.ok && loaded.notes).toEqual([`${join(root, "slots", "empty.toml")}: passed over, it names no model`]);
+  read({ "host.toml": "model.default = 'H'", "events.toml": "model.default = 'E'" });
   expect(load(own("host", "H"))).toMatchObject({
     ok: false,
     faults: [
+      `${join(root, "slots", "events.toml")}: name: a slot cannot be called "events", /api/slots/events is the feed`,
       `${join(root, "slots", "host.toml")}: name: the name "host" is taken by slots.host`,
       `${join(root, "slots", "host.toml")}: model.default: the model is that of slots.host.model, and a model can have one slot only`,
     ],
