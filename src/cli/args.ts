@@ -153,8 +153,8 @@ Flags
   --version            the version
 
 Environment
-  HAL0_DISPATCH_CONFIG, HAL0_DISPATCH_HOST, HAL0_DISPATCH_PORT, HAL0_DISPATCH_API_KEYS (comma separated),
-  HAL0_DISPATCH_LOG (debug, info, warn, error), HAL0_DISPATCH_LEMONADE_URL, LEMONADE_API_KEY
+  HAL0_DISPATCH_CONFIG, HAL0_DISPATCH_HOST, HAL0_DISPATCH_PORT, HAL0_DISPATCH_LOG (debug, info, warn, error),
+  HAL0_DISPATCH_API_KEYS and HAL0_DISPATCH_ADMIN_KEYS (comma separated), HAL0_DISPATCH_LEMONADE_URL, LEMONADE_API_KEY
   Flags go before environment, environment before file.
 
 Examples

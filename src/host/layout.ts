@@ -31,6 +31,8 @@ export function environmentText(hasMadeFolder: boolean): string {
 
 # Keys that clients must send, comma separated. An address that other machines reach needs one. A good one: openssl rand -hex 24
 #HAL0_DISPATCH_API_KEYS=
+# Keys that open everything. Where there are any, loading and unloading models needs one.
+#HAL0_DISPATCH_ADMIN_KEYS=
 # The key that lemond wants, if it wants one.
 #LEMONADE_API_KEY=
 # Keys of remotes, under the names that api_key_env gives them.
