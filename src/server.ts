@@ -1,4 +1,5 @@
 // Wires one server: slots, dispatch and routes on one port. Reads no argv and no environment.
+import { type Accepted, createAccepted } from "./http/accepted.ts";
 import { createApi } from "./http/api.ts";
 import { createApp } from "./http/app.ts";
 import { createEvents, type Events } from "./http/feed.ts";
@@ -42,7 +43,6 @@ interface Running {
 }
 
 const FIRST_LOOK_MS = 2000;
-const DRAIN_LOOK_MS = 20;
 const LAST_BYTES_MS = 1000;
 
 /** Listens when it resolves, with lemond asked once. Rejects where the address cannot be had. */
@@ -51,7 +51,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const clock = systemClock;
   const running: Running = { config: options.config, isDraining: false };
   const parts = createParts(running, clock, options);
-  const { slots, remotes, events, app, looked } = parts;
+  const { accepted, slots, remotes, events, app, looked } = parts;
   // First of all: where the port is taken, that is the one thing to say.
   app.listen({ hostname: running.config.server.host, port: running.config.server.port });
   // What is loaded, and what could be, is known before the first request is dispatched; a lemond that does not answer holds up nobody.
@@ -75,7 +75,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       return needRestart;
     },
     stop: async () => {
-      await drain(running, slots, remotes, clock, log);
+      await drain(running, accepted, slots, remotes, log);
       events.close();
       // Replies on their way are written out; a client that does not read them does not hold up the end.
       await Promise.race([server.stop(), clock.sleep(LAST_BYTES_MS)]);
@@ -91,6 +91,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
   const isDraining = (): boolean => running.isDraining;
   const firstByteTimeoutMs = (): number => running.config.server.firstByteTimeoutMs;
   const instance = crypto.randomUUID();
+  const accepted = createAccepted();
   const repairs = rememberRepairs();
   const slots = createSlots({
     config: running.config,
@@ -155,6 +156,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     hasLooked ? dispatch(...request) : firstLook.then(() => dispatch(...request));
   const app = createApp({
     config,
+    accepted,
     dispatch: afterFirstLook,
     routes: api,
     isDraining,
@@ -162,7 +164,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     ownHosts: ownHosts(),
     log,
   });
-  return { slots, remotes, events, app, looked };
+  return { accepted, slots, remotes, events, app, looked };
 }
 
 function gaugesOf(slots: Slots, remotes: Remotes): Gauges {
@@ -217,13 +219,12 @@ function lemonadesOf({ lemonade, lemonades }: Config): (readonly [string, Lemona
 }
 
 /** What was accepted may end; what has not ended in time is sent away. */
-async function drain(running: Running, slots: Slots, remotes: Remotes, clock: Clock, log: Log): Promise<void> {
+async function drain(running: Running, accepted: Accepted, slots: Slots, remotes: Remotes, log: Log): Promise<void> {
   running.isDraining = true;
-  const underWay = (): number => slots.underWay() + remotes.inFlight();
-  log.info("server.draining", { in_flight: underWay() });
+  log.info("server.draining", { in_flight: accepted.count });
   slots.drain();
-  const deadline = clock.now() + running.config.server.drainMs;
-  while (underWay() > 0 && clock.now() < deadline) await clock.sleep(DRAIN_LOOK_MS);
+  await accepted.idle(running.config.server.drainMs);
   slots.stop();
   remotes.cut();
+  accepted.cut();
 }

@@ -1,4 +1,5 @@
 // The story of one request: read it, find its upstream, send it there, give the reply back, say what happened.
+import { type Entry, stopping } from "../http/accepted.ts";
 import { readAsked, readBody } from "../http/body.ts";
 import { DispatchError, errorResponse } from "../http/errors.ts";
 import { requestHeaders } from "../http/headers.ts";
@@ -16,7 +17,7 @@ export interface DispatchDeps extends FindDeps, DecisionDeps {
   readonly instance: string;
 }
 
-export type Dispatch = (route: ModelRoute, request: Request, requestId: string) => Promise<Response>;
+export type Dispatch = (route: ModelRoute, request: Request, requestId: string, entry: Entry) => Promise<Response>;
 
 /** nginx's number for a client that left; nobody is there to read it. */
 const CLIENT_GONE = 499;
@@ -46,13 +47,14 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     return response;
   };
 
-  const answer = (sent: Sent, decision: Decision, client: AbortSignal): Response => {
+  const answer = (sent: Sent, decision: Decision, client: AbortSignal, entry: Entry): Response => {
     const { outcome } = sent;
     decision.target = sent.target;
     decision.label = sent.label;
     switch (outcome.kind) {
       case "reply": {
-        const response = replyResponse(outcome, sent, decision, client, deps);
+        const whole = "source" in outcome ? countedToItsEnd(sent, entry) : sent;
+        const response = replyResponse(outcome, whole, decision, client, deps);
         decision.write(outcome.status);
         return response;
       }
@@ -60,6 +62,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         return gone(decision);
       case "lost":
       case "timeout": {
+        if (outcome.kind === "lost" && outcome.cause === "stopping") return refuse(stopping(), decision);
         const { firstByteTimeoutMs } = config().server;
         const error = unavailable(decision.upstream, sent, outcome, firstByteTimeoutMs);
         const event = decision.wantsStream ? "dispatch.forward_stream_open_failed" : "dispatch.forward_failed";
@@ -69,13 +72,14 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     }
   };
 
-  return async (route, request, requestId) => {
+  return async (route, request, requestId, entry) => {
     const decision = openDecision(route, requestId, deps);
     try {
-      const body = await readBody(request, config().server.maxBodyBytes);
+      const body = await entry.within(readBody(request, config().server.maxBodyBytes));
       const asked = readAsked(body);
       decision.wantsStream = asked.wantsStream;
-      const upstream = await find(asked.model);
+      const found = find(asked.model);
+      const upstream = found instanceof Promise ? await entry.within(found) : found;
       decision.upstream = upstream.name;
       const call: Call = {
         requestId,
@@ -94,9 +98,21 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       };
       const sent = await upstream.send(call);
       letGoOfBody(call);
-      return answer(sent, decision, request.signal);
+      return answer(sent, decision, request.signal, entry);
     } catch (error) {
       return request.signal.aborted ? gone(decision) : refuse(error, decision);
     }
+  };
+}
+
+/** The request stays counted until the last byte of its stream. */
+function countedToItsEnd(sent: Sent, entry: Entry): Sent {
+  entry.keep();
+  return {
+    ...sent,
+    end: (interruption) => {
+      sent.end(interruption);
+      entry.leave();
+    },
   };
 }

@@ -1,5 +1,6 @@
 // The routes that this server answers itself: life, health, the model list, and the slots with their operator's actions.
 import * as v from "valibot";
+import { stopping } from "./accepted.ts";
 import { isTold } from "./admission.ts";
 import type { FixedRoute, Handler } from "./app.ts";
 import { readBody } from "./body.ts";
@@ -76,15 +77,15 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
   const act = (action: Action): FixedRoute => ({
     method: "POST",
     path: `/api/slots/:name/${action}`,
-    handler: async (request, { name }) => {
-      if (deps.isDraining()) throw new DispatchError("server.draining", "The server is stopping.");
+    handler: async (request, { name }, entry) => {
+      if (deps.isDraining()) throw stopping();
       slotNamed(name);
-      const model = action === "swap" ? await readModel(request) : null;
+      const model = action === "swap" ? await entry.within(readModel(request)) : null;
       // A reload may have taken the slot away, or put another in its place, while the body came in.
       const slot = slotNamed(name);
       if (model !== null) refuseOwned(model, slot);
       // In the same tick as the look above: two swaps at once must not end with one model.
-      await deps.slots.order(slot, model === null ? { action } : { action, model });
+      await entry.within(deps.slots.order(slot, model === null ? { action } : { action, model }));
       return Response.json(snapshot(slot));
     },
   });

@@ -1,5 +1,6 @@
 // The routes, and what an unknown or failing one answers. No logic of slots or models.
 import { Elysia } from "elysia";
+import { type Accepted, type Entry, stopping } from "./accepted.ts";
 import { type Access, admit, keyIn } from "./admission.ts";
 import type { Config } from "../config/config.ts";
 import { corsHeaders, preflight } from "./cors.ts";
@@ -11,7 +12,11 @@ import type { Log } from "../observe/log.ts";
 import { API_PREFIXES, dialectOf, MODEL_ROUTES } from "./routes.ts";
 
 /** Answers one request of a fixed route; `params` are the parts of the path, decoded. Throws DispatchError. */
-export type Handler = (request: Request, params: Readonly<Record<string, string>>) => Promise<Response> | Response;
+export type Handler = (
+  request: Request,
+  params: Readonly<Record<string, string>>,
+  entry: Entry,
+) => Promise<Response> | Response;
 
 export interface FixedRoute {
   readonly method: "GET" | "POST";
@@ -25,6 +30,7 @@ export interface FixedRoute {
 
 export interface AppDeps {
   readonly config: () => Config;
+  readonly accepted: Accepted;
   readonly dispatch: Dispatch;
   readonly routes: readonly FixedRoute[];
   readonly isDraining: () => boolean;
@@ -39,11 +45,11 @@ export interface AppDeps {
 export function createApp(deps: AppDeps) {
   const { log } = deps;
 
-  /** Admission, request id, CORS and the error envelope around whatever answers. */
+  /** Admission, request id, counting, CORS and the error envelope around whatever answers. */
   const around = async (
     request: Request,
     access: Access,
-    answer: (id: string) => Promise<Response> | Response,
+    answer: (id: string, entry: Entry) => Promise<Response> | Response,
   ): Promise<Response> => {
     const id = requestId(request.headers);
     const { server } = deps.config();
@@ -57,7 +63,12 @@ export function createApp(deps: AppDeps) {
       if (refusal) throw refusal;
       if (hasPassed(request.headers, deps.instance)) throw loop();
       if (isEncoded(request.headers)) throw encodedBody();
-      response = await answer(id);
+      const entry = deps.accepted.enter();
+      try {
+        response = await answer(id, entry);
+      } finally {
+        if (!entry.isKept) entry.leave();
+      }
     } catch (error) {
       response = errorResponse(known(error, id), dialectOf(pathOf(request)), id);
     }
@@ -120,9 +131,9 @@ export function createApp(deps: AppDeps) {
       app.post(
         `${prefix}/${route.path}`,
         ({ request }) =>
-          around(request, "use", (id) => {
-            if (deps.isDraining()) throw new DispatchError("server.draining", "The server is stopping.");
-            return deps.dispatch(route, request, id);
+          around(request, "use", (id, entry) => {
+            if (deps.isDraining()) throw stopping();
+            return deps.dispatch(route, request, id, entry);
           }),
         { parse: "none" },
       );
@@ -131,7 +142,7 @@ export function createApp(deps: AppDeps) {
     const access = route.access ?? (method === "GET" ? "use" : "control");
     const answer = ({ request, params }: { request: Request; params: Record<string, string> }) => {
       if (silenceS !== undefined) app.server?.timeout(request, silenceS);
-      return around(request, access, () => handler(request, params));
+      return around(request, access, (_, entry) => handler(request, params, entry));
     };
     if (method === "GET") app.get(path, answer);
     else app.post(path, answer, { parse: "none" });

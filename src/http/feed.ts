@@ -1,6 +1,6 @@
 // The event feed: what its readers are told and when, and what happened to the slots in the last hour.
 // Looks at the slots only while somebody reads, a few times a second: a thousand requests are not a thousand events.
-import { DispatchError } from "./errors.ts";
+import { stopping } from "./accepted.ts";
 import { createReader, type Reader } from "./feed-reader.ts";
 import type { RepairEntry } from "../observe/repairs.ts";
 import type { SlotSnapshot } from "../slots/snapshot.ts";
@@ -121,7 +121,7 @@ export function createEvents(deps: EventsDeps): Events {
 
   return {
     open: (request) => {
-      if (isClosed) throw new DispatchError("server.draining", "The server is stopping.");
+      if (isClosed) throw stopping();
       // Its signal has been given already, and would end no feed.
       if (request.signal.aborted) return new Response(null, { headers: HEADERS });
       const { slots, server } = look();

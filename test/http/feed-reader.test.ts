@@ -1,6 +1,7 @@
 // Readers of the event feed cost nothing, however they behave.
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
+import { createAccepted } from "../../src/http/accepted.ts";
 import { createApp } from "../../src/http/app.ts";
 import { createEvents, LOOK_MS } from "../../src/http/feed.ts";
 import { createLog } from "../../src/observe/log.ts";
@@ -96,6 +97,7 @@ test("the connection of a reader that takes nothing is cut", async () => {
   const gone = Promise.withResolvers<void>();
   const app = createApp({
     config: () => stackConfig("http://127.0.0.1:9"),
+    accepted: createAccepted(),
     dispatch: () => Promise.reject(new Error("not here")),
     isDraining: () => false,
     instance: "us",
