@@ -1,11 +1,12 @@
-// `bun run bench [--out FILE] [--rounds N] [--seconds N]`: what the way through this server costs, against the child alone
-// and against HAProxy and nginx. Starts everything itself; prints tables, writes JSON to FILE.
+// `bun run bench [--out FILE] [--rounds N] [--seconds N] [--against NAME=URL --child-port N]`: what the way through this server
+// costs, against the child alone, a bare pass-through of the same platform, HAProxy and nginx. Starts everything itself;
+// prints tables, writes JSON to FILE. A server of --against must have its model at the child's port.
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { load, type Load, once, requestBody, rssMb } from "./bench/load.ts";
 import { measureRecovery } from "./bench/recovery.ts";
 import { median, round, table } from "./bench/report.ts";
-import { startTargets, type Target } from "./bench/targets.ts";
+import { BARE, startTargets, type Target } from "./bench/targets.ts";
 import { builtExecutable } from "./binary.ts";
 import { needDebian } from "./need.ts";
 
@@ -14,6 +15,8 @@ const { values } = parseArgs({
     out: { type: "string" },
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "2" },
+    against: { type: "string", multiple: true, default: [] },
+    "child-port": { type: "string", default: "0" },
   },
 });
 const rounds = Number(values.rounds);
@@ -36,7 +39,13 @@ say(`${machine}; medians of ${rounds} rounds of ${seconds} s`);
 const startMs: number[] = [];
 for (let run = 0; run < 10; run++) startMs.push(await startToFirstAnswer());
 
-await using targets = await startTargets(binary, (note) => notes.push(note));
+const against = values.against.map((text) => {
+  const [, name = "", origin = ""] = /^([^=]+)=(http:\/\/[^/]+)\/?$/.exec(text) ?? [];
+  if (origin === "") throw new Error(`--against ${text}: expected NAME=http://HOST:PORT`);
+  return { name, origin };
+});
+const childPort = Number(values["child-port"]);
+await using targets = await startTargets(binary, { childPort, against }, (note) => notes.push(note));
 const own = targets.all.find(({ name }) => name === "hal0-dispatch");
 if (!own) throw new Error("the server is not among the targets");
 const restMb = rssMb(own.pid);
@@ -63,7 +72,7 @@ for (const isStream of [false, true])
     say(`${isStream ? "streams of 64 tokens" : "plain chats"}, ${connections} connections`);
     say(
       table(
-        ["", "requests/s", "of haproxy", "p50 ms", "p99 ms", "CPU µs", "errors"],
+        ["", "requests/s", `of ${BARE}`, "p50 ms", "p99 ms", "CPU µs", "errors"],
         shown(isStream ? "stream" : "plain", connections),
       ),
     );
@@ -141,7 +150,7 @@ function middle(loads: readonly Load[]): Load {
 
 function shown(kind: Row["kind"], connections: number): (string | number)[][] {
   const here = rows.filter((row) => row.kind === kind && row.connections === connections);
-  const floor = here.find((row) => row.target === "haproxy")?.load.perSecond;
+  const floor = here.find((row) => row.target === BARE)?.load.perSecond;
   return here.map(({ target, load }) => [
     target,
     round(load.perSecond),

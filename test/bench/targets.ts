@@ -1,5 +1,5 @@
-// What is measured: the child itself, this server, and two proxies that are the floor of what a proxy can cost. One thread
-// each, and each with a fresh connection to the child for every request, as the real llama-server needs.
+// What is measured: the child itself, this server, a bare pass-through on the same platform, two proxies that are the floor of
+// what a proxy can cost, and what somebody has running. One thread each, and each with a fresh connection to the child for every request, as the real llama-server needs.
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,9 +16,22 @@ export interface Targets extends AsyncDisposable {
 }
 
 const HOST = "127.0.0.1";
+/** The platform with nothing on it: what this server is measured against. */
+export const BARE = "bare bun";
+
+export interface TargetOptions {
+  /** 0 takes a free one. */
+  readonly childPort: number;
+  /** Servers that run already, in front of a child on `childPort`. Their CPU and memory are not known. */
+  readonly against: readonly { readonly name: string; readonly origin: string }[];
+}
 
 /** Starts the child, a control plane that lists it, and every target that can be had on this machine. */
-export async function startTargets(binary: string, note: (text: string) => void): Promise<Targets> {
+export async function startTargets(
+  binary: string,
+  options: TargetOptions,
+  note: (text: string) => void,
+): Promise<Targets> {
   const folder = await mkdtemp(join(tmpdir(), "hal0-bench-"));
   const children: Bun.Subprocess[] = [];
   const spawn = (command: string[], env: Record<string, string> = {}): Bun.Subprocess => {
@@ -27,7 +40,7 @@ export async function startTargets(binary: string, note: (text: string) => void)
     return child;
   };
 
-  const childPort = freePort();
+  const childPort = options.childPort === 0 ? freePort() : options.childPort;
   const child = spawn([process.execPath, join(import.meta.dir, "child.ts"), "--port", String(childPort)]);
   const lemond = serveLemond(childPort, child.pid);
   const all: Target[] = [{ name: "direct", origin: `http://${HOST}:${childPort}`, pid: child.pid }];
@@ -43,6 +56,17 @@ export async function startTargets(binary: string, note: (text: string) => void)
     `http://${HOST}:${lemond.port}`,
   ]);
   all.push({ name: "hal0-dispatch", origin: `http://${HOST}:${hal0Port}`, pid: hal0.pid });
+
+  const barePort = freePort();
+  const bare = spawn([
+    process.execPath,
+    join(import.meta.dir, "passthrough.ts"),
+    "--port",
+    String(barePort),
+    "--child-port",
+    String(childPort),
+  ]);
+  all.push({ name: BARE, origin: `http://${HOST}:${barePort}`, pid: bare.pid });
 
   const proxies = [
     { name: "haproxy", package: "haproxy", config: haproxyConfig, command: (path: string) => ["-db", "-f", path] },
@@ -65,6 +89,7 @@ export async function startTargets(binary: string, note: (text: string) => void)
     const started = spawn([executable, ...proxy.command(path)]);
     all.push({ name: proxy.name, origin: `http://${HOST}:${port}`, pid: started.pid });
   }
+  for (const { name, origin } of options.against) all.push({ name, origin, pid: 0 });
   for (const { origin } of all) await answers(origin);
   return {
     all,
