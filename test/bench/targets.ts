@@ -102,14 +102,14 @@ export async function startTargets(
   };
 }
 
-function freePort(): number {
+export function freePort(): number {
   const listener = Bun.listen({ hostname: HOST, port: 0, socket: { data: () => {} } });
   const { port } = listener;
   listener.stop(true);
   return port;
 }
 
-function serveLemond(childPort: number, pid: number): Bun.Server<undefined> {
+export function serveLemond(childPort: number, pid: number): Bun.Server<undefined> {
   const loaded = {
     model_name: "bench",
     backend_url: `http://${HOST}:${childPort}/v1`,
