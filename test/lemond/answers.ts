@@ -3,7 +3,7 @@ import { parseErrorText } from "./child-sim.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Hold } from "./lock.ts";
 import type { Personality } from "./personality.ts";
-import type { ModelSpec } from "./types.ts";
+import { completeSpec, type Spec } from "./model-spec.ts";
 
 export interface Answer {
   readonly status: number;
@@ -16,17 +16,15 @@ export interface Answer {
 export interface ControlContext {
   readonly personality: Personality;
   readonly fleet: Fleet;
-  readonly models: readonly Required<ModelSpec>[];
+  readonly models: readonly Spec[];
+  readonly aliases: Readonly<Record<string, string>>;
+  readonly lemondPingMs: number;
   readonly maxModels: number;
   readonly apiKey: string | undefined;
   readonly adminKey: string | undefined;
   readonly healthHold: Hold;
   readonly deathNoticeMs: number;
 }
-
-/** lemond also knows a model by these, and without them. */
-const prefixes = /^(extra|user)\./;
-const plain = (id: string): string => id.replace(prefixes, "");
 
 export const invalidRequest = (problem: string): Answer => ({
   status: 400,
@@ -47,6 +45,10 @@ export function malformed({ personality }: ControlContext, text: string): Answer
 }
 
 export function loadFailed(id: string, message: string): Answer {
+  if (message.includes("are pinned")) {
+    const named = { code: "slots_pinned_error", param: "model", requested_model: id, type: "slots_pinned_error" };
+    return { status: 409, body: { error: { ...named, message } } };
+  }
   const text = `Failed to load model '${id}': ${message}`;
   return {
     status: 500,
@@ -55,12 +57,6 @@ export function loadFailed(id: string, message: string): Answer {
     },
   };
 }
-
-export const specOf = (
-  { models }: { readonly models: readonly Required<ModelSpec>[] },
-  id: string,
-): Required<ModelSpec> | undefined =>
-  models.find((spec) => spec.id === id) ?? models.find((spec) => plain(spec.id) === plain(id));
 
 export function modelNotFound({ models }: ControlContext, id: string): Answer {
   const some = models.slice(0, 3).map((model) => `'${model.id}'`);
@@ -100,33 +96,27 @@ export function modelsFor(context: ControlContext, target: string): readonly obj
   if (!target.includes("show_all=true")) return own;
   const labels = context.personality.version === "11.7" ? ["chat", "llamacpp"] : ["llamacpp"];
   const checkpoint = "prism-ml/Bonsai-1.7B-gguf:Q1_0";
-  const other = modelBody(context, {
-    id: "Bonsai-1.7B-gguf",
-    checkpoint,
-    type: "llm",
-    labels,
-    maxContextWindow: 0,
-    chat: {},
-  });
+  const about = { id: "Bonsai-1.7B-gguf", checkpoint, labels, maxContextWindow: 0 };
+  const other = modelBody(context, completeSpec(about, context.personality.version));
   const source = "source" in other ? { source: "huggingface" } : {};
   return [{ ...other, ...source, downloaded: false, size: 0.25 }, ...own];
 }
 
 export function modelBody(
   { personality }: ControlContext,
-  { id, checkpoint, type, labels, maxContextWindow }: Required<ModelSpec>,
+  { id, checkpoint, type, labels, maxContextWindow, recipe, components }: Spec,
 ): object {
   const common = {
     checkpoint,
     checkpoints: { main: checkpoint },
-    components: [],
+    components,
     created: 1_234_567_890,
     downloaded: true,
     id,
     labels,
     object: "model",
     owned_by: "lemonade",
-    recipe: "llamacpp",
+    recipe,
     recipe_options: {},
     suggested: true,
   };

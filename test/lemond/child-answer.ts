@@ -5,7 +5,7 @@ import { limitOf, type Body, type Sim } from "./child-sim.ts";
 import { promptOf, templateOf } from "./child-template.ts";
 import { countTokens, tokensOf, wordsOf } from "./child-tokens.ts";
 import { createParser, createStops, type Piece } from "./child-pieces.ts";
-import type { ChatSettings } from "./types.ts";
+import type { ChatSettings } from "./model-spec.ts";
 
 export interface Answer {
   readonly pieces: readonly Piece[];

@@ -8,7 +8,7 @@ export interface Reply {
   readonly contentType: string;
   readonly isStream: boolean;
   /** Of a stream: what goes out as one chunk each. Otherwise the body. */
-  readonly parts: readonly string[];
+  readonly parts: readonly (string | Uint8Array)[];
 }
 
 export interface Request {

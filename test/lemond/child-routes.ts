@@ -3,7 +3,9 @@ import { modelsBody, propsBody, slotsBody } from "./child-about.ts";
 import * as dialects from "./child-dialects.ts";
 import * as replies from "./child-replies.ts";
 import { answerChat, answerCompletion, type Asked, type Outcome } from "./child-answer.ts";
-import { parseBody, parseErrorText, simOf, type Body, type Sim } from "./child-sim.ts";
+import { foreignRefusal } from "./child-foreign.ts";
+import { mediaBody, mediaReply } from "./child-media.ts";
+import { parseErrorText, simOf, type Body, type Sim } from "./child-sim.ts";
 import { promptOf, templateOf } from "./child-template.ts";
 import { tokenize } from "./child-tokens.ts";
 import type { Incoming } from "./http-parser.ts";
@@ -34,6 +36,8 @@ export function route(incoming: Hashed, state: ChildState): Routed {
   if (incoming.method !== "GET") return plain(replies.notFound());
   switch (path) {
     case "/health":
+      // A server for the NPU has none: lemond asks its /api/tags (fastflowlm_server.cpp).
+      if (state.settings.recipe === "flm") return plain(replies.json(404, { error: "Not Found" }));
       return plain(replies.json(200, { status: "ok" }));
     case "/models":
       return plain(replies.json(200, modelsBody(state.settings)));
@@ -47,13 +51,16 @@ export function route(incoming: Hashed, state: ChildState): Routed {
 }
 
 function post(path: string, incoming: Hashed, settings: ChildSettings): Routed {
+  const body = mediaBody(incoming.body, incoming.headers["content-type"]);
+  const refusal = foreignRefusal(path, body?.["model"], settings);
+  if (refusal !== undefined) return plain(refusal);
+  const media = settings.recipe === "llamacpp" || body === null ? undefined : mediaReply(path, body);
+  if (media !== undefined && body !== null) return { reply: media, sim: { ...simOf(body), bodyKb: 0 }, tokens: 0 };
   const handler = handlers[path];
   // The helpers of a template and a tokenizer have no second name under /v1.
   const isBare = path === "/apply-template" || path === "/tokenize";
   if (handler === undefined || (isBare && incoming.path !== path)) return plain(replies.notFound());
-  const text = incoming.body.toString("utf8");
-  const body = parseBody(text);
-  if (body === null) return plain(replies.invalid(parseErrorText(text)));
+  if (body === null) return plain(replies.invalid(parseErrorText(incoming.body.toString("utf8"))));
   const sim = simOf(body);
   if (sim.echo === true) {
     return { reply: replies.json(200, { sha256: incoming.bodySha256, bytes: incoming.body.length }), sim, tokens: 0 };

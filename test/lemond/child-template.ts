@@ -2,7 +2,7 @@
 // The order of the checks and the way a continuation is put together are llama.cpp's (server-common.cpp, chat.cpp; recording
 // llama-server-11434/80). Pure.
 import type { Body } from "./child-sim.ts";
-import type { TemplateName } from "./types.ts";
+import type { TemplateName } from "./model-spec.ts";
 
 export interface ChatTemplate {
   readonly render: (messages: readonly Message[], withGeneration: boolean) => string;

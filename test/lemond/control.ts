@@ -6,16 +6,20 @@ import {
   modelBody,
   modelNotFound,
   modelsFor,
-  specOf,
   stats,
   type Answer,
   type ControlContext,
 } from "./answers.ts";
 import { parseBody, type Body } from "./child-sim.ts";
+import type { Spec } from "./model-spec.ts";
 import type { Exchange } from "./http-peer.ts";
 import { refusalOf } from "./gate.ts";
 import { sendPlain } from "./lemond-send.ts";
-import { healthBody } from "./personality.ts";
+import { healthBody } from "./health.ts";
+import { media, tokenized } from "./media.ts";
+import { specOf } from "./names.ts";
+import { ollama } from "./ollama.ts";
+import { running, show, tags, version } from "./ollama-lists.ts";
 import { proxied } from "./proxy.ts";
 import { foldedPath, routeAt, type Route } from "./routes.ts";
 
@@ -23,16 +27,21 @@ import { foldedPath, routeAt, type Route } from "./routes.ts";
 export async function control(exchange: Exchange, context: ControlContext): Promise<number> {
   const refusal = refusalOf(exchange, context);
   const folded = foldedPath(exchange.path);
-  const route = isServed(context, folded) ? routeAt(exchange.method, folded) : undefined;
+  const route = isServed(context, exchange.path) ? routeAt(exchange.method, folded) : undefined;
   if (refusal === undefined && route?.kind === "direct") return proxied(exchange, folded, context);
+  if (refusal === undefined && route?.kind === "via" && folded !== "/v1/tokenize")
+    return folded.startsWith("/api/") ? ollama(exchange, folded, context) : media(exchange, folded, context);
   const answer = refusal ?? (await answerTo(exchange, folded, route, context));
   await sendPlain(exchange, context.personality, answer);
   return answer.status;
 }
 
-/** 10.6 knows no metrics and only one name for reranking (recordings 27, 50). */
-const isServed = ({ personality }: ControlContext, folded: string): boolean =>
-  personality.version === "11.7" || !["/metrics", "/v1/rerank", "/v1/reranker"].includes(folded);
+/** Anthropic's route has one name only (server/routes/anthropic); 10.6 has no metrics and one name for reranking (recordings 27, 50). */
+function isServed({ personality }: ControlContext, path: string): boolean {
+  const folded = foldedPath(path);
+  if (folded === "/v1/messages") return path === folded;
+  return personality.version === "11.7" || !["/metrics", "/v1/rerank", "/v1/reranker"].includes(folded);
+}
 
 async function answerTo(
   exchange: Exchange,
@@ -48,7 +57,7 @@ async function answerTo(
   if (handler !== undefined) return handler(exchange, context, folded);
   if (route !== undefined) return plainAnswer(route, exchange.path);
   const isWrongMethod = exchange.method === "GET" && /^\/(api\/)?v[01]\//.test(exchange.path);
-  if (isWrongMethod && isServed(context, folded) && routeAt("POST", folded) !== undefined)
+  if (isWrongMethod && isServed(context, exchange.path) && routeAt("POST", folded) !== undefined)
     return { status: 405, body: '{"error": "Method Not Allowed. Use POST for this endpoint"}' };
   const error = { message: "The requested endpoint does not exist", path: exchange.path, type: "not_found" };
   return { status: 404, body: { error } };
@@ -72,6 +81,11 @@ const handlers: Readonly<Record<string, Handler>> = {
     return spec === undefined ? modelNotFound(context, id) : { status: 200, body: modelBody(context, spec) };
   },
   "GET /v1/stats": (_, context) => stats(context),
+  "POST /v1/tokenize": tokenized,
+  "GET /api/tags": (_, context) => tags(context),
+  "GET /api/ps": (_, context) => running(context),
+  "GET /api/version": version,
+  "POST /api/show": show,
   "POST /v1/load": load,
   "POST /v1/unload": unload,
 };
@@ -97,12 +111,23 @@ async function load({ body: bytes }: Exchange, context: ControlContext): Promise
   }
   const spec = specOf(context, id);
   if (spec === undefined) return modelNotFound(context, id);
+  if (spec.recipe.startsWith("collection.")) return loadCollection(spec, id, context);
   const outcome = await context.fleet.load(spec, loadOptionsOf(body));
   if (outcome.kind === "failed") return loadFailed(id, outcome.message);
-  return { status: 200, body: { checkpoint: spec.checkpoint, model_name: id, recipe: "llamacpp", status: "success" } };
+  return { status: 200, body: { checkpoint: spec.checkpoint, model_name: id, recipe: spec.recipe, status: "success" } };
 }
 
-export const loadOptionsOf = (body: Body): Body =>
+/** An omni loads what it consists of; a router loads nothing until it is asked (server/routes/lemonade/load). */
+async function loadCollection(spec: Spec, id: string, context: ControlContext): Promise<Answer> {
+  for (const name of spec.recipe === "collection.omni" ? spec.components : []) {
+    const component = specOf(context, name);
+    const outcome = component === undefined ? undefined : await context.fleet.load(component, {});
+    if (outcome?.kind === "failed") return loadFailed(id, outcome.message);
+  }
+  return { status: 200, body: { model_name: id, recipe: spec.recipe, status: "success" } };
+}
+
+const loadOptionsOf = (body: Body): Body =>
   Object.fromEntries(Object.entries(body).filter(([key]) => key !== "model_name" && key !== "save_options"));
 
 async function unload({ body: bytes, headers }: Exchange, context: ControlContext): Promise<Answer> {
@@ -116,7 +141,8 @@ async function unload({ body: bytes, headers }: Exchange, context: ControlContex
     await Bun.sleep(5000);
     return { status: 400, body: { error: { message: "Bad request", type: "bad_request" } } };
   }
-  const id = parseBody(bytes.toString("utf8"))?.["model_name"];
+  const body = parseBody(bytes.toString("utf8"));
+  const id = body?.["model_name"] ?? body?.["model"];
   if (typeof id !== "string" || id === "") {
     await fleet.unloadAll();
     return { status: 200, body: { message: "All models unloaded successfully", status: "success" } };

@@ -3,9 +3,10 @@ import type { ChildProcess } from "./process.ts";
 import { launch, type LaunchSettings } from "./launch.ts";
 import { createTurns, type Hold } from "./lock.ts";
 import { invalidOptions, mergedOptions, sameOptions, type Options } from "./load-options.ts";
-import { idleLimitOf, listedOf, now } from "./listed.ts";
-import type { ListedModel, Personality } from "./personality.ts";
-import type { ModelSpec, ModelType } from "./types.ts";
+import { begin, older, type Entry } from "./entry.ts";
+import { idleLimitOf, now } from "./health.ts";
+import type { Personality } from "./personality.ts";
+import type { ModelType, Spec } from "./model-spec.ts";
 
 export interface FleetSettings extends LaunchSettings {
   readonly personality: Personality;
@@ -23,20 +24,12 @@ export interface FleetSettings extends LaunchSettings {
   readonly onLoad: (model: string, kind: "touch" | "load" | "replace") => void;
 }
 
-export interface Entry {
-  readonly spec: Required<ModelSpec>;
-  readonly child: ChildProcess;
-  readonly options: Options;
-  readonly launchCommand: readonly string[];
-  readonly pid: number;
-  lastUse: number;
-  /** Requests through lemond. */
-  inFlight: number;
-  streaming: number;
-  onQuiet: (() => void)[];
-}
-
 export type LoadOutcome = { readonly kind: "loaded" } | { readonly kind: "failed"; readonly message: string };
+
+type Room =
+  | { readonly kind: "touched" }
+  | { readonly kind: "room"; readonly isPinned: boolean }
+  | { readonly kind: "none"; readonly message: string };
 
 export interface Use {
   readonly entry: Entry;
@@ -44,15 +37,19 @@ export interface Use {
 }
 
 export interface Fleet {
-  load(spec: Required<ModelSpec>, asked: Options): Promise<LoadOutcome>;
+  load(spec: Spec, asked: Options): Promise<LoadOutcome>;
   /** False: not loaded. */
   unload(id: string): Promise<boolean>;
   unloadAll(): Promise<void>;
   evict(id: string, silentMs?: number): Promise<void>;
   has(id: string): boolean;
+  /** False: not loaded. */
+  pin(id: string, isPinned: boolean): boolean;
+  /** The model used last, whatever is asked of it (router.cpp: get_most_recent_server). */
+  newest(): string | undefined;
   ids(): readonly string[];
   /** Health's list; it waits for an unload or eviction under way. */
-  snapshot(): Promise<readonly ListedModel[]>;
+  snapshot(): Promise<readonly Entry[]>;
   /** Resolves when no unload or eviction is under way. */
   settled(): Promise<void>;
   /** A request through lemond begins, once no unload or eviction is under way. Undefined: the model is not loaded any more. */
@@ -90,12 +87,14 @@ export function createFleet(settings: FleetSettings): Fleet {
     for (const entry of [...entries.values()]) await stop(entry);
   };
 
-  const evictOldestOf = async (type: ModelType): Promise<void> => {
-    const same = [...entries.values()].filter((entry) => entry.spec.type === type);
-    if (settings.maxModels < 0 || same.length < settings.maxModels) return;
-    const oldest = same.reduce((a, b) => (b.lastUse < a.lastUse ? b : a));
+  /** Why there is no room, if there is none: the cloud takes none, and what is pinned gives none. */
+  const evictOldestOf = async (type: ModelType): Promise<string | undefined> => {
+    const same = [...entries.values()].filter(({ spec }) => spec.type === type && spec.recipe !== "cloud");
+    if (settings.maxModels < 0 || same.length < settings.maxModels) return undefined;
+    const oldest = same.filter(({ isPinned }) => !isPinned).reduce<Entry | undefined>(older, undefined);
+    if (oldest === undefined) return `All loaded models of type standard/${type} are pinned.`;
     await stop(oldest);
-    await evictOldestOf(type);
+    return evictOldestOf(type);
   };
 
   const prune = async (): Promise<void> => {
@@ -126,11 +125,12 @@ export function createFleet(settings: FleetSettings): Fleet {
   };
 
   const attempt = async (
-    spec: Required<ModelSpec>,
+    spec: Spec,
     options: Options,
+    isPinned: boolean,
     failure: string | undefined,
   ): Promise<LoadOutcome> => {
-    const invalid = invalidOptions(settings.personality, options);
+    const invalid = spec.recipe === "llamacpp" ? invalidOptions(settings.personality, options) : undefined;
     if (invalid !== undefined) return { kind: "failed", message: invalid };
     if (failure !== undefined) {
       await Bun.sleep(settings.loadMs());
@@ -140,41 +140,48 @@ export function createFleet(settings: FleetSettings): Fleet {
     if (isAbandoned) await launched?.child.stop(0);
     if (launched?.child.isAlive !== true) return { kind: "failed", message: "llama-server failed to start" };
     const pid = settings.shownPid(launched.child);
-    const entry = { ...launched, spec, options, pid, lastUse: now(), inFlight: 0, streaming: 0, onQuiet: [] };
+    const use = { lastUse: now(), inFlight: 0, streaming: 0, onQuiet: [] };
+    const entry = { ...launched, spec, options, pid, isPinned, ...use };
     entries.set(spec.id, entry);
     watch(entry);
     return { kind: "loaded" };
   };
 
-  /** What lemond does with its mutex held: true if the model runs as asked, else room has been made for it. */
-  const touchOrMakeRoom = async (spec: Required<ModelSpec>, options: Options): Promise<boolean> => {
+  /** What lemond does with its mutex held: the model runs as asked, or room is made for it, or there is none. */
+  const touchOrMakeRoom = async (spec: Spec, options: Options, isPinned: boolean | undefined): Promise<Room> => {
     await prune();
     const running = entries.get(spec.id);
+    const staysPinned = isPinned ?? running?.isPinned ?? false;
     if (running !== undefined && sameOptions(running.options, options)) {
       // Nothing is started, also when the child is dead and lemond does not know (recording 30).
       running.lastUse = now();
+      running.isPinned = staysPinned;
       settings.onLoad(spec.id, "touch");
-      return true;
+      return { kind: "touched" };
     }
     settings.onLoad(spec.id, running?.child.isAlive ? "replace" : "load");
     if (running !== undefined) await stop(running);
-    await evictOldestOf(spec.type);
-    return false;
+    const message = spec.recipe === "cloud" ? undefined : await evictOldestOf(spec.type);
+    return message === undefined ? { kind: "room", isPinned: staysPinned } : { kind: "none", message };
   };
 
-  const loadInTurn = async (spec: Required<ModelSpec>, asked: Options): Promise<LoadOutcome> => {
-    const options = mergedOptions(settings.personality, asked);
-    if (await lock.take(() => touchOrMakeRoom(spec, options))) return { kind: "loaded" };
+  const loadInTurn = async (spec: Spec, { pinned, ...asked }: Options): Promise<LoadOutcome> => {
+    const options = mergedOptions(settings.personality, spec, asked);
+    const room = await lock.take(() =>
+      touchOrMakeRoom(spec, options, typeof pinned === "boolean" ? pinned : undefined),
+    );
+    if (room.kind === "touched") return { kind: "loaded" };
+    if (room.kind === "none") return { kind: "failed", message: room.message };
     const failure = settings.failure(spec.id);
     await settings.loadHold.passed();
     if (isAbandoned) return { kind: "failed", message: "lemond is gone" };
-    const outcome = await attempt(spec, options, failure);
+    const outcome = await attempt(spec, options, room.isPinned, failure);
     // What is missing on the disk is no reason to evict anybody (router.cpp: its "nuclear" retry).
     if (outcome.kind === "loaded" || isAbandoned || /not found|does not exist|No such file/.test(outcome.message))
       return outcome;
     if (entries.size === 0) return outcome;
     await lock.take(stopAll);
-    return attempt(spec, options, failure);
+    return attempt(spec, options, room.isPinned, failure);
   };
 
   return {
@@ -192,8 +199,14 @@ export function createFleet(settings: FleetSettings): Fleet {
         if (entry !== undefined) await stop(entry, silentMs);
       }),
     has: (id) => entries.has(id),
+    pin(id, isPinned) {
+      const entry = entries.get(id);
+      if (entry !== undefined) entry.isPinned = isPinned;
+      return entry !== undefined;
+    },
+    newest: () => [...entries.values()].sort((a, b) => b.lastUse - a.lastUse)[0]?.spec.id,
     ids: () => [...entries.keys()],
-    snapshot: () => lock.take(() => [...entries.values()].map(listedOf)),
+    snapshot: () => lock.take(() => [...entries.values()]),
     settled: () => lock.take(() => undefined),
     async use(id, isStreaming) {
       // Whoever waits for the end of a load is before the chat that it was made for: a load that comes right behind wins.
@@ -207,20 +220,5 @@ export function createFleet(settings: FleetSettings): Fleet {
       isAbandoned = true;
       return [...entries.values()].map((entry) => entry.child);
     },
-  };
-}
-
-/** `last_use` moves when a request through lemond begins, and not again at its end (router.cpp). */
-function begin(entry: Entry, isStreaming: boolean): () => void {
-  entry.lastUse = now();
-  entry.inFlight += 1;
-  if (isStreaming) entry.streaming += 1;
-  let isDone = false;
-  return () => {
-    if (isDone) return;
-    isDone = true;
-    entry.inFlight -= 1;
-    if (isStreaming) entry.streaming -= 1;
-    if (entry.inFlight === 0) for (const go of entry.onQuiet.splice(0)) go();
   };
 }

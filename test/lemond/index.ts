@@ -19,22 +19,13 @@ import { personalityOf } from "./personality.ts";
 import { createPorts } from "./ports.ts";
 import { foldedPath } from "./routes.ts";
 import type { ChildProcess } from "./process.ts";
-import type { Call, Lemond, LemondOptions, ModelSpec, Version } from "./types.ts";
+import { completeSpec, type ModelSpec } from "./model-spec.ts";
+import type { Call, Lemond, LemondOptions } from "./types.ts";
 import { createLog } from "./waiters.ts";
 
 export { realTimes } from "./real-times.ts";
-export type {
-  Call,
-  ChatSettings,
-  Child,
-  ChildRequest,
-  DeathPoint,
-  Faults,
-  Latch,
-  Lemond,
-  LemondOptions,
-  ModelSpec,
-} from "./types.ts";
+export type { ChatSettings, ModelSpec } from "./model-spec.ts";
+export type { Call, Child, ChildRequest, DeathPoint, Faults, Latch, Lemond, LemondOptions } from "./types.ts";
 
 const defaultModels: readonly ModelSpec[] = [
   { id: "tiny-a" },
@@ -48,7 +39,7 @@ type MutableCall = { -readonly [K in keyof Call]: Call[K] };
 
 export async function startLemond(options: LemondOptions = {}): Promise<Lemond> {
   const personality = personalityOf(options.version ?? "11.7");
-  const models = (options.models ?? defaultModels).map((spec) => complete(spec, personality.version));
+  const models = (options.models ?? defaultModels).map((spec) => completeSpec(spec, personality.version));
   const maxModels = options.maxModels ?? 1;
   const graceMs = options.graceMs ?? 300;
   const deathNoticeMs = options.deathNoticeMs ?? 5;
@@ -92,7 +83,7 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
         return failure.message;
       },
       // Another namespace: low numbers are somebody else's process, or nobody's.
-      shownPid: (child) => (options.pids === "hidden" ? (hiddenPids += 1) : child.pid),
+      shownPid: (child) => (options.pids === "hidden" && child.pid > 0 ? (hiddenPids += 1) : child.pid),
       onChild: (child) => children.push(child),
       onLoad: (model, kind) => loadLog.push({ model, kind }),
     });
@@ -108,6 +99,8 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       personality,
       fleet,
       models,
+      aliases: options.aliases ?? {},
+      lemondPingMs: options.lemondPingMs ?? 1000,
       maxModels,
       apiKey: options.apiKey,
       adminKey: options.adminKey,
@@ -195,13 +188,6 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       ports.close();
     },
   };
-}
-
-function complete(spec: ModelSpec, version: Version): Required<ModelSpec> {
-  const { id, type = "llm" } = spec;
-  const kind = { llm: version === "11.7" ? ["chat"] : [], embedding: ["embeddings"], reranking: ["reranking"] }[type];
-  const { checkpoint = `/models/${id}.gguf`, labels = ["custom", ...kind], maxContextWindow = 8192, chat = {} } = spec;
-  return { id, type, checkpoint, labels, maxContextWindow, chat };
 }
 
 function callOf({ method, target, path, headers, body, connection }: Exchange): MutableCall {

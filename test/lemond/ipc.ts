@@ -1,5 +1,6 @@
 // What the simulated lemond and its children say to each other. Both ends are ours, so a message is checked for its kind only.
-import type { ChatSettings, ChildRequest, Faults, ModelType } from "./types.ts";
+import type { ChatSettings, ModelType } from "./model-spec.ts";
+import type { ChildRequest, Faults } from "./types.ts";
 
 export type ToChild =
   | { readonly kind: "set"; readonly id: number; readonly faults: Faults }
@@ -19,6 +20,7 @@ export interface ChildSettings {
   readonly model: string;
   readonly checkpoint: string;
   readonly type: ModelType;
+  readonly recipe: string;
   readonly chat: ChatSettings;
   readonly ctxSize: number;
   readonly warmMs: number;

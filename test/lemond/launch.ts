@@ -1,8 +1,9 @@
 // Starting the child of one model: on the first port that can be bound, until it is warm. Who is evicted for it is the fleet's.
+import { cloudChild } from "./cloud.ts";
 import { startChild, type ChildProcess } from "./process.ts";
 import { launchCommandOf, type Options } from "./load-options.ts";
 import type { Ports } from "./ports.ts";
-import type { ModelSpec } from "./types.ts";
+import type { Spec } from "./model-spec.ts";
 
 export interface LaunchSettings {
   readonly ports: Ports;
@@ -22,11 +23,8 @@ export interface Launched {
 }
 
 /** Undefined: it did not start, or ended before it was ready. */
-export async function launch(
-  settings: LaunchSettings,
-  spec: Required<ModelSpec>,
-  options: Options,
-): Promise<Launched | undefined> {
+export async function launch(settings: LaunchSettings, spec: Spec, options: Options): Promise<Launched | undefined> {
+  if (spec.recipe === "cloud") return { child: cloudChild(spec.id, spec.checkpoint), launchCommand: [] };
   const took = Bun.sleep(settings.loadMs());
   const launched = await start(settings, spec, options);
   if (launched === undefined) return undefined;
@@ -35,16 +33,12 @@ export async function launch(
   return launched.child.isAlive ? launched : undefined;
 }
 
-async function start(
-  settings: LaunchSettings,
-  spec: Required<ModelSpec>,
-  options: Options,
-): Promise<Launched | undefined> {
-  const { id: model, checkpoint, type, chat } = spec;
+async function start(settings: LaunchSettings, spec: Spec, options: Options): Promise<Launched | undefined> {
+  const { id: model, checkpoint, type, recipe, chat } = spec;
   const { warmMs, pingMs, idleMs, closeMs } = settings;
   const ctxSize = typeof options["ctx_size"] === "number" ? options["ctx_size"] : 4096;
   const endsAtTerm = settings.endsAtTerm();
-  const child = { model, checkpoint, type, chat, ctxSize, warmMs, pingMs, idleMs, closeMs, endsAtTerm };
+  const child = { model, checkpoint, type, recipe, chat, ctxSize, warmMs, pingMs, idleMs, closeMs, endsAtTerm };
   let port: number | undefined;
   for (let tries = 0; tries < 20; tries += 1) {
     port = settings.ports.next(port);

@@ -1,11 +1,12 @@
 // The options of a load: defaults, comparison with what runs, what is refused, and the command line they give. Pure.
 import type { Personality } from "./personality.ts";
-import type { ModelSpec } from "./types.ts";
+import type { Spec } from "./model-spec.ts";
 
 export type Options = Readonly<Record<string, unknown>>;
 
 /** What health will show as `recipe_options`. */
-export function mergedOptions({ version }: Personality, asked: Options): Options {
+export function mergedOptions({ version }: Personality, { recipe }: Spec, asked: Options): Options {
+  if (recipe !== "llamacpp") return recipe === "flm" ? { ctx_size: 4096, ...asked } : asked;
   const defaults: Options = { ctx_size: 4096, llamacpp_backend: "cpu" };
   // 10.6 leaves empty arguments out.
   if (version === "10.6") {
@@ -36,8 +37,9 @@ export function invalidOptions({ backends, reservedArguments }: Personality, opt
   return `Invalid custom llama-server arguments:\n${what}\nReserved arguments: ${reservedArguments}`;
 }
 
-export function launchCommandOf(spec: Required<ModelSpec>, options: Options, port: number): readonly string[] {
-  const type = { llm: [], embedding: ["--embeddings"], reranking: ["--reranking"] }[spec.type];
+export function launchCommandOf(spec: Spec, options: Options, port: number): readonly string[] {
+  if (spec.recipe !== "llamacpp") return [`/usr/bin/${spec.recipe}`, "serve", spec.checkpoint, "--port", String(port)];
+  const type = spec.type === "embedding" ? ["--embeddings"] : spec.type === "reranking" ? ["--reranking"] : [];
   // Embedders get their whole window, whatever the options say (recording 27).
   const ctxSize = spec.type === "llm" ? options["ctx_size"] : spec.maxContextWindow;
   const fixed = ["-m", spec.checkpoint, "--ctx-size", String(ctxSize), "--port", String(port)];

@@ -60,7 +60,7 @@ export function plainHead({ version }: Personality, options: HeadOptions): strin
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
-export function streamHead({ version }: Personality, mustClose: boolean): string {
+export function streamHead({ version }: Personality, mustClose: boolean, contentType: string): string {
   const stream = ["Transfer-Encoding: chunked"];
   const lines =
     version === "10.6"
@@ -72,12 +72,12 @@ export function streamHead({ version }: Personality, mustClose: boolean): string
           "Cache-Control: no-cache",
           "Connection: keep-alive",
           "X-Accel-Buffering: no",
-          "Content-Type: text/event-stream",
+          `Content-Type: ${contentType}`,
         ]
       : [
           ...stream,
           "X-Accel-Buffering: no",
-          "Content-Type: text/event-stream",
+          `Content-Type: ${contentType}`,
           ...(mustClose ? ["Connection: close"] : []),
           "Connection: keep-alive",
           headers117,

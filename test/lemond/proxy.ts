@@ -1,13 +1,17 @@
-// A prompt through lemond: load the model if need be, pass the request to its child, pass or wrap what comes back.
+// A prompt through lemond's own port, plain or streaming: passed on to the model's child, and wrapped as each generation does.
 import { parseBody, type Body } from "./child-sim.ts";
-import { loadFailed, malformed, modelNotFound, specOf, type Answer, type ControlContext } from "./answers.ts";
-import type { Entry } from "./fleet.ts";
+import { malformed, modelNotFound, type Answer, type ControlContext } from "./answers.ts";
+import type { Entry } from "./entry.ts";
 import type { Exchange } from "./http-peer.ts";
-import { sendPlain } from "./lemond-send.ts";
-import { streamHead } from "./personality-heads.ts";
-import { sorted } from "./personality.ts";
+import { sendPlain, sorted } from "./lemond-send.ts";
+import { createOutlet, type Outlet } from "./lemond-stream.ts";
+import { specOf, strippedLatest, targetOf } from "./names.ts";
+import { reload, through, toldOf, watchdogReset, type Refusal } from "./through.ts";
+import { askChild, inItsWords, LostChild, textOf, wantsOwnName } from "./to-child.ts";
 
-export async function proxied(exchange: Exchange, route: string, context: ControlContext): Promise<number> {
+/** The status, once it is known. */
+export async function proxied(exchange: Exchange, path: string, context: ControlContext): Promise<number> {
+  const dialect = path === "/v1/messages" ? anthropic : openai;
   const say = async (answer: Answer): Promise<number> => {
     await sendPlain(exchange, context.personality, answer);
     return answer.status;
@@ -21,91 +25,66 @@ export async function proxied(exchange: Exchange, route: string, context: Contro
     const error = { message: "Invalid request: No model specified in request", type: "invalid_request" };
     return say({ status: is106 ? 500 : 400, body: { error } });
   }
-  const spec = specOf(context, id);
-  if (spec === undefined) return say(modelNotFound(context, id));
+  const name = strippedLatest(id);
+  const named = specOf(context, name);
+  if (named === undefined) return say(modelNotFound(context, name));
+  const spec = targetOf(context, named);
 
   const isStream = body["stream"] === true;
-  for (let attempt = 1; ; attempt += 1) {
-    if (!context.fleet.has(spec.id)) {
-      const outcome = await context.fleet.load(spec, {});
-      if (outcome.kind === "failed") return say(loadFailed(id, outcome.message));
-    }
-    const use = await context.fleet.use(spec.id, isStream);
-    // Evicted between its load and its chat (router.cpp; DESIGN.md section 2, 21).
-    if (use === undefined) return sendNotLoaded(exchange, context, spec.id, isStream);
-    const { entry, done } = use;
-    // 11.7 asks whether the child is there before it sends; 10.6 trusts its list (recording 30).
-    if (!is106 && !entry.child.isAlive) {
-      done();
-      await Promise.all([entry.child.exited, Bun.sleep(context.deathNoticeMs + 1)]);
-      continue;
-    }
-    try {
-      if (isStream) return await stream(exchange, route, context, entry, text);
-      return await say(await whole(exchange, route, context, entry, body));
-    } catch (cause) {
-      if (!(cause instanceof LostChild)) throw cause;
-      if (!is106 && attempt < 2) continue;
-      const error = { message: `Network error: ${cause.message}`, type: "network_error" };
-      return await say({ status: 500, body: { error } });
-    } finally {
-      done();
-    }
-  }
-}
-
-async function sendNotLoaded(
-  exchange: Exchange,
-  { personality }: ControlContext,
-  id: string,
-  isStream: boolean,
-): Promise<number> {
-  const error = { message: `No model loaded: ${id}`, type: "model_not_loaded" };
+  const about = { spec, name, isStream };
   if (!isStream) {
-    const status = personality.version === "10.6" ? 500 : 404;
-    await sendPlain(exchange, personality, { status, body: { error } });
-    return status;
+    const passed = await through(context, about, (entry) => whole(exchange, path, context, entry, body));
+    if (passed.kind === "done") return say(passed.value);
+    return say(refusedAnswer(passed.refusal, context, dialect));
   }
-  await exchange.write(streamHead(personality, exchange.mustClose));
-  await finish(exchange, `data: ${JSON.stringify({ error })}\n\n`);
+  const outlet = createOutlet(exchange, context, { contentType: "text/event-stream", pings: true });
+  const passed = await through(context, about, (entry) => {
+    const asked = wantsOwnName(spec) ? inItsWords(entry, body) : text;
+    return stream(exchange, { path, body: asked }, context, entry, outlet);
+  });
+  if (passed.kind === "done") return 200;
+  if (passed.refusal.kind === "load-failed") return say(refusedAnswer(passed.refusal, context, dialect));
+  const { error, status } = toldOf(passed.refusal, context, true);
+  await outlet.finish(dialect.event(error, status));
   return 200;
 }
 
-class LostChild extends Error {
-  override readonly name = "LostChild";
+/** How an error of a lost child looks; Anthropic's has neither lemond's type nor its code (anthropic_error.h). */
+interface Dialect {
+  readonly body: (error: Readonly<Record<string, unknown>>, status: number) => object;
+  readonly event: (error: Readonly<Record<string, unknown>>, status: number) => string;
 }
 
-async function send(exchange: Exchange, route: string, entry: Entry, body: string): Promise<Response> {
-  const gone = new AbortController();
-  exchange.onGone(() => gone.abort());
-  const url = `http://127.0.0.1:${entry.child.port}${route}`;
-  const headers = { "content-type": "application/json", connection: "close" };
-  try {
-    return await fetch(url, { method: "POST", headers, body, keepalive: false, signal: gone.signal, timeout: false });
-  } catch (cause) {
-    throw new LostChild(curlWords(cause), { cause });
-  }
-}
+const openai: Dialect = {
+  body: (error) => ({ error }),
+  event: (error) => `data: ${JSON.stringify({ error })}\n\n`,
+};
 
-const curlWords = (cause: unknown): string =>
-  cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED"
-    ? "CURL error: Couldn't connect to server"
-    : "CURL error: Server returned nothing (no headers, no data)";
+const anthropicError = (error: Readonly<Record<string, unknown>>, status: number): object => ({
+  error: { message: error["message"], type: status === 404 ? "not_found_error" : "api_error" },
+  type: "error",
+});
+
+const anthropic: Dialect = {
+  body: anthropicError,
+  event: (error, status) => `event: error\ndata: ${JSON.stringify(anthropicError(error, status))}\n\n`,
+};
+
+function refusedAnswer(refusal: Refusal, context: ControlContext, dialect: Dialect): Answer {
+  if (refusal.kind === "load-failed") return refusal.answer;
+  const { status, error } = toldOf(refusal, context, false);
+  return { status, body: dialect.body(error, status) };
+}
 
 async function whole(
   exchange: Exchange,
-  route: string,
+  path: string,
   context: ControlContext,
   entry: Entry,
   body: Body,
 ): Promise<Answer> {
-  const response = await send(exchange, route, entry, JSON.stringify(body));
-  let text: string;
-  try {
-    text = await response.text();
-  } catch (cause) {
-    throw new LostChild(curlWords(cause), { cause });
-  }
+  const response = await askChild(exchange, entry, { path, body: inItsWords(entry, body) });
+  const text = await textOf(response);
   const reply = parseBody(text);
   if (reply === null) return { status: response.status, body: text };
   if (response.status >= 400) {
@@ -131,77 +110,41 @@ function wrapped(reply: Body): object {
   return { details, message, status_code: code, ...named };
 }
 
-const chunked = (text: string | Uint8Array): Buffer => {
-  const bytes = Buffer.from(text);
-  return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from("\r\n")]);
-};
-
 async function stream(
   exchange: Exchange,
-  route: string,
+  asking: { readonly path: string; readonly body: string },
   context: ControlContext,
   entry: Entry,
-  text: string,
-): Promise<number> {
+  outlet: Outlet,
+): Promise<void> {
   const is106 = context.personality.version === "10.6";
-  let response: Response;
-  try {
-    response = await send(exchange, route, entry, text);
-  } catch (cause) {
-    if (!is106 || !(cause instanceof LostChild)) throw cause;
-    await exchange.write(streamHead(context.personality, exchange.mustClose));
-    await finish(
-      exchange,
-      `data: ${JSON.stringify({ error: { message: cause.message, type: "streaming_error" } })}\n\n`,
-    );
-    return 200;
-  }
-  // Both say 200 before they know what the child says (recording 16).
-  await exchange.write(streamHead(context.personality, exchange.mustClose));
+  // Both say 200 before they know what the child says (recordings 16, 32).
+  await outlet.open();
+  const response = await askChild(exchange, entry, asking);
   if (response.status >= 400) {
-    const raw = await response.text();
+    const raw = await textOf(response);
     const error = errorOf(parseBody(raw) ?? {});
-    await finish(
-      exchange,
-      is106 ? raw : `data: ${JSON.stringify(sorted({ error: { ...error, status_code: error["code"] } }))}\n\n`,
-    );
-    return 200;
+    const event = { error: { ...error, status_code: error["code"] } };
+    return outlet.finish(is106 ? raw : `data: ${JSON.stringify(sorted(event))}\n\n`);
   }
+  let isBegun = false;
   try {
-    if (response.body !== null) for await (const bytes of response.body) await exchange.write(chunked(bytes));
-  } catch {
-    // The child was lost inside its reply; a client that has left needs no word of it.
-    if (exchange.isGone) return 200;
-    // 10.6 forges a regular end (recording 31); 11.7 says what happened and brings the model back.
-    if (is106) await finish(exchange, "data: [DONE]\n\n");
-    else {
-      await finish(exchange, `data: ${JSON.stringify(watchdogReset)}\n\n`);
-      await Promise.all([entry.child.exited, Bun.sleep(context.deathNoticeMs + 1)]);
-      await context.fleet.load(entry.spec, {});
+    for await (const bytes of response.body ?? []) {
+      isBegun = true;
+      await outlet.write(bytes);
     }
-    return 200;
+  } catch (cause) {
+    // A client that has left needs no word of it.
+    if (exchange.isGone) return;
+    if (!isBegun && !is106) throw new LostChild("CURL error: Server returned nothing (no headers, no data)", { cause });
+    // 10.6 forges a regular end (recording 31); 11.7 says what happened and brings the model back.
+    if (is106) return outlet.finish("data: [DONE]\n\n");
+    await outlet.finish(`data: ${JSON.stringify({ error: watchdogReset(lostInside) })}\n\n`);
+    await reload(context, entry);
+    return;
   }
-  await finish(exchange, "");
-  return 200;
+  await outlet.finish();
 }
 
-async function finish(exchange: Exchange, last: string): Promise<void> {
-  if (last !== "") await exchange.write(chunked(last));
-  await exchange.write("0\r\n\r\n");
-  exchange.finish();
-}
-
-const watchdogReset = {
-  error: {
-    details: {
-      backend: "llama-server",
-      code: "backend_watchdog_reset",
-      reason:
-        "backend connection failed during streaming request: backend connection failed during SSE stream before DONE: CURL error: Transferred a partial file",
-      retryable: true,
-    },
-    message:
-      "llama-server was unresponsive and has been reset by the backend watchdog. The model will be reloaded automatically on retry.",
-    type: "backend_error",
-  },
-};
+const lostInside =
+  "backend connection failed during streaming request: backend connection failed during SSE stream before DONE: CURL error: Transferred a partial file";

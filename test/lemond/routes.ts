@@ -16,7 +16,7 @@ const all = (kind: RouteKind, method: Route["method"], ...paths: readonly string
 
 export const routes: readonly Route[] = [
   ...all("direct", "POST", "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"),
-  ...all("direct", "POST", "/v1/rerank", "/v1/reranking", "/v1/reranker", "/v1/messages", "/v1/messages/count_tokens"),
+  ...all("direct", "POST", "/v1/rerank", "/v1/reranking", "/v1/reranker", "/v1/messages"),
   ...all("via", "POST", "/v1/audio/transcriptions", "/v1/audio/speech", "/v1/audio/generations"),
   ...all("via", "POST", "/v1/images/generations", "/v1/images/edits", "/v1/images/variations", "/v1/images/upscale"),
   ...all("via", "POST", "/v1/3d/generations", "/v1/classify", "/v1/tokenize"),

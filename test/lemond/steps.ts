@@ -8,6 +8,7 @@ export interface Listed {
   readonly pid: number;
   readonly last_use: number;
   readonly recipe_options: Record<string, unknown>;
+  readonly recipe: string;
   /** 11.7 alone. */
   readonly is_busy?: boolean;
 }

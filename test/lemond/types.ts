@@ -1,39 +1,14 @@
 // What a test can ask of the simulated Lemonade: options, handles, faults. No code.
 
+import type { ModelSpec } from "./model-spec.ts";
+
 export type Version = "10.6" | "11.7";
-export type ModelType = "llm" | "embedding" | "reranking";
-
-/** `qwen3` and `r1` think; the last three come back damaged, trimmed, or closed where an answer shall be continued. */
-export type TemplateName = "chatml" | "smollm2" | "qwen3" | "r1" | "phi-3.5" | "trims" | "closes";
-
-/** How a model speaks. A request's `sim` has `text` and `reasoning` too, for that one answer. */
-export interface ChatSettings {
-  /** Default `chatml`. */
-  readonly template?: TemplateName;
-  /** `older` knows neither `continue_final_message` nor its 400s. Default `current`. */
-  readonly build?: "current" | "older";
-  /** `counted` (default): `MODEL token 1 `, … ; `words`: chosen by all the text before them, so that any change of it shows. */
-  readonly says?: "counted" | "words";
-  /** The whole answer. */
-  readonly text?: string;
-  /** The whole thought, where the template knows them. */
-  readonly reasoning?: string;
-}
-
-export interface ModelSpec {
-  readonly id: string;
-  /** What the child says it serves; default `/models/ID.gguf`. */
-  readonly checkpoint?: string;
-  /** Default `llm`. */
-  readonly type?: ModelType;
-  readonly labels?: readonly string[];
-  readonly maxContextWindow?: number;
-  readonly chat?: ChatSettings;
-}
 
 export interface LemondOptions {
   readonly version?: Version;
   readonly models?: readonly ModelSpec[];
+  /** Other names of models (`/internal/aliases`): health never shows them. */
+  readonly aliases?: Readonly<Record<string, string>>;
   /** Loaded models per type; -1 is no limit. Default 1. */
   readonly maxModels?: number;
   /** Real: 300 to 600. Default 60. */
@@ -65,6 +40,8 @@ export interface LemondOptions {
   readonly workers?: number;
   /** Silence after which a child's stream carries `:`. Default 30000. */
   readonly pingMs?: number;
+  /** Silence after which a stream through lemond 11.7 carries `: ping`. Real and default: 1000. */
+  readonly lemondPingMs?: number;
   /** Idle time after which lemond and children close a connection. Real and default: 5000. */
   readonly idleMs?: number;
 }
