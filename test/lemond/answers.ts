@@ -23,7 +23,6 @@ export interface ControlContext {
   readonly apiKey: string | undefined;
   readonly adminKey: string | undefined;
   readonly healthHold: Hold;
-  readonly deathNoticeMs: number;
 }
 
 export const invalidRequest = (problem: string): Answer => ({

@@ -54,6 +54,8 @@ export interface Fleet {
   settled(): Promise<void>;
   /** A request through lemond begins, once no unload or eviction is under way. Undefined: the model is not loaded any more. */
   use(id: string, isStreaming: boolean): Promise<Use | undefined>;
+  /** That child is dead: it is listed no more. */
+  notice(entry: Entry): void;
   /** The process died: no more decisions. Returns the children it leaves. */
   abandon(): readonly ChildProcess[];
 }
@@ -104,14 +106,18 @@ export function createFleet(settings: FleetSettings): Fleet {
     }
   };
 
+  const notice = (entry: Entry): void => {
+    if (entries.get(entry.spec.id) !== entry) return;
+    forget(entry);
+    tombstones.add(entry);
+    setTimeout(() => tombstones.delete(entry), settings.watchdogMs).unref();
+  };
+
   const watch = (entry: Entry): void => {
     void entry.child.exited.then(async () => {
       if (!settings.personality.noticesDeath) return;
       await Bun.sleep(settings.deathNoticeMs);
-      if (entries.get(entry.spec.id) !== entry) return;
-      forget(entry);
-      tombstones.add(entry);
-      setTimeout(() => tombstones.delete(entry), settings.watchdogMs).unref();
+      notice(entry);
     });
     const idleMs = idleLimitOf(entry.options) ?? settings.idleEvictMs;
     if (idleMs === undefined) return;
@@ -216,6 +222,7 @@ export function createFleet(settings: FleetSettings): Fleet {
         return entry === undefined ? undefined : { entry, done: begin(entry, isStreaming) };
       });
     },
+    notice,
     abandon() {
       isAbandoned = true;
       return [...entries.values()].map((entry) => entry.child);

@@ -105,7 +105,6 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       apiKey: options.apiKey,
       adminKey: options.adminKey,
       healthHold,
-      deathNoticeMs,
     };
     exchange.onGone(() => (call.isAborted = true));
     call.status = await control(exchange, context);

@@ -56,9 +56,13 @@ export async function through<T>(
   }
 }
 
+/** How long lemond waits for the end of a child that it lost, before it takes it for one that lives and only closed. */
+const patienceMs = 200;
+
 /** False: it could not be loaded again. A child that lives is left as it is. */
-export async function reload({ fleet, deathNoticeMs }: ControlContext, entry: Entry): Promise<boolean> {
-  if (!entry.child.isAlive) await Promise.all([entry.child.exited, Bun.sleep(deathNoticeMs + 1)]);
+export async function reload({ fleet }: ControlContext, entry: Entry): Promise<boolean> {
+  await Promise.race([entry.child.exited, Bun.sleep(patienceMs)]);
+  if (!entry.child.isAlive) fleet.notice(entry);
   return (await fleet.load(entry.spec, entry.options)).kind === "loaded";
 }
 
