@@ -16,6 +16,7 @@ import {
 } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
 import { endWaits } from "./requests.ts";
+import { partnersOf } from "./roster.ts";
 import { endTurn, hasTurn } from "./turns.ts";
 
 /** How long lemond is left alone before it is asked again, and a child that loads before it is. */
@@ -146,6 +147,7 @@ function tellOrder(move: Move, { id }: Order, fault: OrderFault | null): void {
 function close(move: Move, slot: SlotRecord, job: Job, label: Label | null, reason: string | null): void {
   slot.job = null;
   move.dirty.push(slot);
+  if (job.order) move.dirty.push(...partnersOf(move.known, slot, job.order));
   if (hasTurn(move, slot)) endTurn(move);
   if (label !== null) {
     const from = childOf(move, job.suspect)?.url ?? null;

@@ -88,8 +88,6 @@ export interface Order {
   readonly id: number;
   readonly action: Action;
   readonly model: string;
-  /** A slot without a section of its own that serves the model: drained as well. */
-  readonly alsoDrains: number | null;
   isTakingDown: boolean;
   /** A load, unload or delete that a client sent to lemond's own path: it goes on as it came. */
   readonly forward: Forward | null;

@@ -6,8 +6,7 @@ import { askLemond, endOrder, enterStage, pause, startJob } from "./jobs.ts";
 import type { Done } from "../lemonade/lemonade.ts";
 import type { Action, Forward, Job, Move, Order, SlotRecord } from "./known.ts";
 import { beginUnload, noteUnload } from "./loads.ts";
-import { plainModel } from "../dispatch/resolve.ts";
-import { implicitOf } from "./roster.ts";
+import { partnersOf } from "./roster.ts";
 import { lookAgain, takeTurn } from "./turns.ts";
 
 export function takeOrder(
@@ -21,17 +20,16 @@ export function takeOrder(
   if (slot.job) return void move.effects.push({ do: "tell-order", order: id, fault: { code: "busy" } });
   if (action === "swap" && slot.isImplicit)
     return void move.effects.push({ do: "tell-order", order: id, fault: { code: "implicit" } });
-  const alsoDrains = action === "swap" ? (implicitOf(move.known, model)?.id ?? null) : null;
   // A load of a loaded model that comes from elsewhere may bring other options: then lemond starts it anew.
   const isTakingDown = action !== "load" || (forward !== null && slot.child !== null);
-  const order: Order = { id, action, model, alsoDrains, isTakingDown, forward };
+  const order: Order = { id, action, model, isTakingDown, forward };
   startJob(move, slot, { order, cause: "unloaded", request: null, isOnDemand: false });
 }
 
 /** Until the requests on it have ended, or their time is over. */
 export function drain(move: Move, slot: SlotRecord, job: Job, order: Order): void {
-  const also = order.alsoDrains === null ? 0 : (move.known.slots.get(order.alsoDrains)?.inFlight ?? 0);
-  if (slot.inFlight + also > 0 && move.known.nowMs < job.stageUntilMs) return;
+  const isUsed = partnersOf(move.known, slot, order).some(({ inFlight }) => inFlight > 0);
+  if (isUsed && move.known.nowMs < job.stageUntilMs) return;
   takeTurn(move, slot, job);
 }
 
@@ -47,8 +45,7 @@ export function takeDown(move: Move, slot: SlotRecord, job: Job, order: Order): 
       job.lemond = "unasked";
       return pause(move, job);
     default:
-      cutRequests(move, slot.id, "unloaded");
-      if (order.alsoDrains !== null) cutRequests(move, order.alsoDrains, "unloaded");
+      for (const { id } of partnersOf(move.known, slot, order)) cutRequests(move, id, "unloaded");
       if (slot.child !== null) enter(move, slot, "unloading");
       return order.action === "load" ? loadAnew(move, slot, job, order) : beginUnload(move, slot, job);
   }
@@ -84,7 +81,7 @@ export function takenDown(move: Move, slot: SlotRecord, job: Job, order: Order):
     return;
   }
   const before = [job.suspect, slot.dead];
-  if (order.action === "swap") become(slot, order.model);
+  if (order.action === "swap" && order.model !== slot.model) become(slot, order.model);
   order.isTakingDown = false;
   job.suspect = slot.dead;
   for (const child of before) forgetUnused(move, child);
@@ -93,11 +90,11 @@ export function takenDown(move: Move, slot: SlotRecord, job: Job, order: Order):
 
 /** Another model from now on; nothing is known of it yet. */
 function become(slot: SlotRecord, model: string): void {
-  if (plainModel(model) !== plainModel(slot.model)) {
-    slot.seen = null;
-    slot.dead = null;
-    slot.loadTimesMs = [];
-    slot.backOff = NO_BACK_OFF;
-  }
   slot.model = model;
+  slot.seen = null;
+  slot.dead = null;
+  slot.isAlias = false;
+  slot.loadTimesMs = [];
+  slot.backOff = NO_BACK_OFF;
+  slot.keepBackOff = NO_BACK_OFF;
 }

@@ -5,6 +5,7 @@ import { childOf, followUse, forgetUnused, isDialled, isSharedUrl } from "./chil
 import { isLoading, phaseOf, startJob, waitReason } from "./jobs.ts";
 import type { Child, Failure, Job, Label, Move, NewRequest, Request, SlotRecord } from "./known.ts";
 import { type Way, wayOf } from "./repair.ts";
+import { actingOn, isShown } from "./roster.ts";
 
 export function arrive(move: Move, { id, name, slot: slotId, bodyBytes, isContinuation, mayDial }: NewRequest): void {
   const slot = move.known.slots.get(slotId);
@@ -36,7 +37,7 @@ export function decide(move: Move, slot: SlotRecord, request: Request): void {
   if (move.known.isStopping) return answer(move, slot, request, { kind: "draining" });
   const child = childOf(move, slot.child);
   const way = wayOf({
-    operatorActing: slot.job !== null && slot.job.order !== null,
+    operatorActing: actingOn(move.known, slot) !== null,
     isLost: loss !== null && !loss.isRepaired,
     movedOn: loss !== null && slot.generation > loss.generation,
     jobUnderWay: slot.job !== null,
@@ -50,7 +51,10 @@ export function decide(move: Move, slot: SlotRecord, request: Request): void {
 function follow(move: Move, slot: SlotRecord, request: Request, child: Child | null, way: Way): void {
   switch (way) {
     case "gate":
-      if (slot.config.gate === "reject") return answer(move, slot, request, loadingFailure(move, slot));
+      if (slot.config.gate === "reject") {
+        const acting = actingOn(move.known, slot) ?? slot;
+        return answer(move, slot, request, loadingFailure(move, acting));
+      }
       return hold(move, slot, request);
     case "retarget":
       request.label = "retargeted";
@@ -129,11 +133,9 @@ function land(move: Move, request: Request): SlotRecord | undefined {
   slot.inFlight--;
   slot.lastUsedMs = move.known.nowMs;
   followUse(move, slot);
-  if (slot.job?.stage === "draining" || slot.isLeaving) move.dirty.push(slot);
-  const { turn } = move.known;
-  const waiting = turn ? move.known.slots.get(turn.slot) : undefined;
-  if (waiting?.job?.stage === "room" || waiting?.job?.stage === "draining") move.dirty.push(waiting);
-  for (const other of move.known.slots.values()) if (other.job?.order?.alsoDrains === slot.id) move.dirty.push(other);
+  if (slot.isLeaving) move.dirty.push(slot);
+  for (const other of move.known.slots.values())
+    if (other.job?.stage === "room" || other.job?.stage === "draining") move.dirty.push(other);
   if (child && slot.child !== child.id) forgetUnused(move, child.id);
   return slot;
 }
@@ -159,7 +161,7 @@ export function lose(move: Move, request: Request, lost: Lost): void {
   if (request.attempts > 1)
     return answer(move, slot, request, lostFailure(move, slot, { ...request, loss: null }, request.label, null, lost));
   request.loss = { lost, generation, duringJob: slot.job?.id ?? null, isRepaired: false };
-  if (!slot.job?.order) move.effects.push({ do: "tell-loss", request, slot });
+  if (!actingOn(move.known, slot)) move.effects.push({ do: "tell-loss", request, slot });
   decide(move, slot, request);
 }
 
@@ -179,9 +181,12 @@ export function interrupt(move: Move, request: Request, cause: LossCause): void 
   const { child } = request;
   end(move, request);
   const slot = move.known.slots.get(request.slot);
-  if (!slot || child === null || cause === "stopping" || move.known.isStopping) return;
+  if (!slot || child === null || cause === "stopping" || cause === "unloaded") return;
+  const { known } = move;
   const isOurs = slot.child === child || (slot.child === null && slot.dead === child);
-  if (isOurs && !slot.job && slot.backOff.untilMs <= move.known.nowMs)
+  // Nobody can name a slot that is not shown, and a server that ends has no next request.
+  if (!isOurs || known.isDraining || !isShown(known, slot)) return;
+  if (!slot.job && slot.backOff.untilMs <= known.nowMs)
     startJob(move, slot, { isOnDemand: false, cause, request: request.name });
 }
 
@@ -191,7 +196,8 @@ export function answerLate(move: Move, slot: SlotRecord): void {
     const request = move.known.requests.get(id);
     if (!request || request.heldUntilMs > move.known.nowMs) continue;
     // "Loading" is only said while it is: a question to lemond, or a wait for a turn or for room, is no load.
-    if (slot.job && (isLoading(slot.job) || slot.job.order)) answer(move, slot, request, loadingFailure(move, slot));
+    const acting = actingOn(move.known, slot);
+    if (acting || (slot.job && isLoading(slot.job))) answer(move, slot, request, loadingFailure(move, acting ?? slot));
     else answer(move, slot, request, lateFailure(move, slot, request));
   }
 }

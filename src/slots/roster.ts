@@ -1,11 +1,11 @@
 // Which slots there are, and which of lemond's models is whose. The configured ones, and one for each model that lemond
 // knows and no section names (implicit). Model names are compared as they are first, and only then without lemond's prefixes.
 import type { SlotConfig } from "../config/config.ts";
-import { plainModel } from "../dispatch/resolve.ts";
+import { plainModel } from "../lemonade/names.ts";
 import type { LoadedModel } from "../lemonade/lemonade.ts";
 import { NO_BACK_OFF } from "./backoff.ts";
 import { forgetUnused } from "./children.ts";
-import { type Known, type Move, nextId, type Settings, type SlotRecord } from "./known.ts";
+import { type Known, type Move, nextId, type Order, type Settings, type SlotRecord } from "./known.ts";
 
 /** The model that the slot will have when the order under way has ended. */
 export const wantedModel = ({ job, model }: SlotRecord): string => job?.order?.model ?? model;
@@ -14,38 +14,59 @@ const present = (known: Known): SlotRecord[] => [...known.slots.values()].filter
 
 /** Configured slots in the order of the file, then the implicit ones that no configured one stands before. */
 export function slotsShown(known: Known): SlotRecord[] {
-  const slots = present(known);
-  const configured = slots.filter((slot) => !slot.isImplicit);
-  return [...configured, ...slots.filter((slot) => slot.isImplicit && !ownerOf(known, slot.model))];
+  const slots = [...known.slots.values()].filter((slot) => isShown(known, slot));
+  return [...slots.filter((slot) => !slot.isImplicit), ...slots.filter((slot) => slot.isImplicit)];
 }
 
 /** The configured slot that has the model, or will have it. */
 export function ownerOf(known: Known, model: string): SlotRecord | undefined {
   const slots = present(known).filter((slot) => !slot.isImplicit);
-  const named = (isSame: (own: string) => boolean): SlotRecord | undefined =>
+  const having = (isSame: (own: string) => boolean): SlotRecord | undefined =>
     slots.find((slot) => isSame(slot.model) || isSame(wantedModel(slot)));
-  const exact = named((own) => own === model);
-  if (exact || isKnown(known, model)) return exact;
-  return named((own) => plainModel(own) === plainModel(model));
+  return having((own) => own === model) ?? having((own) => isSameModel(known, own, model));
 }
 
-/** Two names differ in the prefix alone and lemond knows both: then they are two models. */
-const isKnown = (known: Known, model: string): boolean => model in known.models;
+/** Whether a slot of `own` has the model that is called `name`. Where lemond knows `own` itself, a namesake is another model. */
+export function isSameModel(known: Known, own: string, name: string): boolean {
+  return own === name || (plainModel(own) === plainModel(name) && !(own in known.models));
+}
 
 export function implicitOf(known: Known, model: string): SlotRecord | undefined {
   const slots = present(known).filter((slot) => slot.isImplicit);
-  const exact = slots.find((slot) => slot.model === model);
-  if (exact || isKnown(known, model)) return exact;
-  return slots.find((slot) => plainModel(slot.model) === plainModel(model));
+  return slots.find((slot) => slot.model === model) ?? slots.find((slot) => isSameModel(known, slot.model, model));
+}
+
+/** Neither taken out of the configuration nor without a section beside one that has its model: a client can name it. */
+export const isShown = (known: Known, slot: SlotRecord): boolean =>
+  !slot.isLeaving && !(slot.isImplicit && ownerOf(known, slot.model));
+
+/**
+ * The slots on whose requests an order acts: its own, and those that have one of its models beside it, without a section or
+ * taken out by a reload. They have one child between them.
+ */
+export function partnersOf(known: Known, slot: SlotRecord, { model }: Order): SlotRecord[] {
+  const hasIt = (own: string): boolean => isSameModel(known, own, slot.model) || isSameModel(known, own, model);
+  return [...known.slots.values()].filter(
+    (other) => other === slot || ((other.isImplicit || other.isLeaving) && hasIt(other.model)),
+  );
+}
+
+/** The slot whose order closes the gate for the requests of this one; null where none is under way. */
+export function actingOn(known: Known, slot: SlotRecord): SlotRecord | null {
+  if (slot.job?.order) return slot;
+  if (!slot.isImplicit && !slot.isLeaving) return null;
+  for (const other of known.slots.values())
+    if (other.job?.order && partnersOf(known, other, other.job.order).includes(slot)) return other;
+  return null;
 }
 
 /** What the last listing says of the slot's model. */
 export function listedFor(known: Known, slot: SlotRecord): LoadedModel | undefined {
   const loaded = known.listing?.loaded ?? [];
-  const exact = loaded.find((listed) => listed.model === slot.model);
-  if (exact) return exact;
-  const isElsewhere = (model: string): boolean => isKnown(known, model) && isKnown(known, slot.model);
-  return loaded.find(({ model }) => plainModel(model) === plainModel(slot.model) && !isElsewhere(model));
+  return (
+    loaded.find(({ model }) => model === slot.model) ??
+    loaded.find(({ model }) => isSameModel(known, slot.model, model))
+  );
 }
 
 /** Cloud models, collections and aliases: lemond serves them, and never lists a child of theirs. */
