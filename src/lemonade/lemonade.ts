@@ -72,7 +72,11 @@ export type HealthAnswer =
 
 /** `reply` is lemond's own answer. */
 export type Done =
-  | { readonly ok: true; readonly reply: LemondReply }
+  | {
+      readonly ok: true;
+      readonly reply: LemondReply;
+      /** Of the model that a load brought. */ readonly checkpoint: string | null;
+    }
   | { readonly ok: false; readonly status: number | null; readonly error: string; readonly reply: LemondReply | null };
 
 export interface LemondReply {
@@ -130,7 +134,9 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
       });
       const text = await response.text();
       const reply = { status: response.status, text };
-      return response.ok ? { ok: true, reply } : { ok: false, status: response.status, error: errorText(text), reply };
+      return response.ok
+        ? { ok: true, reply, checkpoint: checkpointIn(text) }
+        : { ok: false, status: response.status, error: errorText(text), reply };
     } catch (error) {
       return { ok: false, status: null, error: causeOf(error), reply: null };
     }
@@ -233,6 +239,12 @@ function parseHealth(text: string, askedAt: number, lemond: Lemond): HealthAnswe
     version,
     distrusted: loaded.filter(({ url }) => lemond.isHere && !isTrusted(new URL(url).host)).map(({ model }) => model),
   };
+}
+
+/** What a load says that it loaded: an alias is told from its model by it. */
+function checkpointIn(body: string): string | null {
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), v.object({ checkpoint: v.string() })), body);
+  return parsed.success ? parsed.output.checkpoint : null;
 }
 
 /** lemond's errors are objects or plain strings (`{"error":"Model not loaded: X"}`); cut to a length that a log line bears. */

@@ -55,6 +55,7 @@ export function startJob(move: Move, slot: SlotRecord, start: Start): void {
     againMs: nowMs,
     refusal: "lemond refuses connections",
     fault: null,
+    checkpoint: null,
     loads: 0,
     hasRoom: false,
     isContested: childOf(move, suspect)?.isEvicted ?? false,

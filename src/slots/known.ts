@@ -129,6 +129,8 @@ export interface Job {
   refusal: string;
   /** The load's own failure, which is reported after the read-back. */
   fault: string | null;
+  /** What the load says that it loaded. */
+  checkpoint: string | null;
   /** Loads sent. */
   loads: number;
   hasRoom: boolean;

@@ -39,8 +39,10 @@ export function beginLoad(move: Move, slot: SlotRecord, job: Job): void {
 
 /** Failed or not, it is read back: a failed load makes lemond drop every other model as well. */
 export function loaded(move: Move, slot: SlotRecord, job: Job, result: Done): void {
-  if (result.ok) enter(move, slot, "warming");
-  else job.fault = result.status === null ? result.error : `${result.status}: ${result.error}`;
+  if (result.ok) {
+    job.checkpoint = result.checkpoint;
+    enter(move, slot, "warming");
+  } else job.fault = result.status === null ? result.error : `${result.status}: ${result.error}`;
   enterStage(move, slot, job, "reading back");
   askLemond(move, job);
 }
@@ -52,18 +54,19 @@ export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthA
   if (answer.kind !== "listing") return failJob(move, slot, job, "lemond did not say where the model is", true);
   const listed = listedFor(move.known, slot);
   const dead = childOf(move, job.suspect);
+  const loaded = move.known.listing?.loaded ?? [];
+  if (!listed && loaded.some(({ checkpoint }) => checkpoint !== null && checkpoint === job.checkpoint)) {
+    // lemond lists what it loaded by another name: this one is an alias.
+    slot.isAlias = true;
+    serveByName(move, slot);
+    return endJob(move, slot, job, "loaded");
+  }
   if (!listed && othersOfType(move.known, slot).isFull && job.loads < MOST_LOADS) {
     // Evicted again before it was read back: no error, and no fight.
     job.isContested = true;
     job.hasRoom = false;
     enter(move, slot, "offline");
     return lookAgain(move, slot, job);
-  }
-  if (!listed && slot.seen === null) {
-    // lemond took the load and lists no such model: the name is an alias of another.
-    slot.isAlias = true;
-    serveByName(move, slot);
-    return endJob(move, slot, job, "loaded");
   }
   if (!listed || (dead && listed.pid !== null && isListedAs(dead, listed)))
     return failJob(move, slot, job, "the model is not listed after the load", true);

@@ -28,7 +28,7 @@ export function ownerOf(known: Known, model: string): SlotRecord | undefined {
 
 /** Whether a slot of `own` has the model that is called `name`. Where lemond knows `own` itself, a namesake is another model. */
 export function isSameModel(known: Known, own: string, name: string): boolean {
-  return own === name || (plainModel(own) === plainModel(name) && !(own in known.models));
+  return own === name || (plainModel(own) === plainModel(name) && !Object.hasOwn(known.models, own));
 }
 
 export function implicitOf(known: Known, model: string): SlotRecord | undefined {
