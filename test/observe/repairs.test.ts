@@ -86,17 +86,15 @@ test("an eviction that a request ran into is in the list and in the log, with th
   expect(line["took_ms"]).toBe(Math.round((repair?.duration_s ?? 0) * 1000));
 });
 
-test("an eviction noticed before any request is remembered as such, and a first load is not called an eviction", async () => {
+test("an eviction noticed before any request is remembered as such, and a first load is no repair", async () => {
   await using stack = await startStack({ loaded: [] });
   await (await stack.chat()).text();
   await stack.lemond.evict("tiny-a");
   await stack.slotIs(({ state }) => state === "offline");
   await (await stack.chat()).text();
   const repairs = await listed(stack);
-  expect(repairs.map(({ cause, outcome }) => [cause, outcome])).toEqual([
-    ["evicted and noticed", "loaded"],
-    ["not loaded", "loaded"],
-  ]);
+  expect(repairs.map(({ cause, outcome }) => [cause, outcome])).toEqual([["evicted and noticed", "loaded"]]);
+  expect(stack.logged("dispatch.upstream_recovered").length).toBe(1);
 });
 
 test("a repair that failed is in the list without a target, and one that backs off is not a repair", async () => {
