@@ -10,4 +10,8 @@ if (process.env[FETCHES] === undefined) {
 }
 // Loaded only now: the program that is replaced above would have loaded it for nothing.
 const { run } = await import("./cli/command.ts");
-await run(process.argv.slice(2));
+await run(process.argv.slice(2)).catch((error: unknown) => {
+  // What escapes would be printed with a page of source code.
+  process.stderr.write(`hal0-dispatch: ${error instanceof Error ? `${error.name}: ${error.message}` : "unknown"}\n`);
+  process.exit(1);
+});

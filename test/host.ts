@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { InstallIo } from "../src/host/install.ts";
+import type { HostIo } from "../src/host/steps.ts";
 
 export const EXECUTABLE = "usr/local/bin/hal0-dispatch";
 export const UNIT = "etc/systemd/system/hal0-dispatch.service";
@@ -11,7 +11,64 @@ export const ENVIRONMENT = "etc/hal0/dispatch.env";
 /** What install puts there. */
 export const ALL = [CONFIG, ENVIRONMENT, UNIT, EXECUTABLE].sort();
 
-export interface Recorder extends InstallIo {
+/**
+ * What `systemctl show` said of the service in an unprivileged LXC container with Debian 12 (systemd 252), state by state.
+ * Each is written as what it changes in the answer for a service that runs.
+ */
+const RUNNING = {
+  StatusText: "serving at http://127.0.0.1:8080",
+  Result: "success",
+  NRestarts: "0",
+  ExecMainCode: "0",
+  ExecMainStatus: "0",
+  ProtectControlGroups: "yes",
+  LoadState: "loaded",
+  ActiveState: "active",
+  SubState: "running",
+  UnitFileState: "enabled",
+  NeedDaemonReload: "no",
+};
+const failed = (ExecMainStatus: string): Partial<typeof RUNNING> => ({
+  StatusText: "",
+  Result: "exit-code",
+  ExecMainCode: "1",
+  ExecMainStatus,
+  ActiveState: "failed",
+  SubState: "failed",
+});
+const STOPPED = {
+  StatusText: "waiting for requests in flight",
+  ExecMainCode: "1",
+  ActiveState: "inactive",
+  SubState: "dead",
+};
+const AGAIN = { ActiveState: "activating", SubState: "auto-restart" };
+const STATES = {
+  running: {},
+  "without its mounts": { ProtectControlGroups: "no" },
+  everywhere: { StatusText: "serving at http://0.0.0.0:8080" },
+  "configuration (2)": failed("2"),
+  "no program (203)": failed("203"),
+  "no user (217)": failed("217"),
+  "no mounts (226)": failed("226"),
+  "trying again (1)": { ...failed("1"), ...AGAIN },
+  "given up (1)": { ...failed("1"), NRestarts: "5" },
+  stopped: STOPPED,
+  "started too often": { ...STOPPED, Result: "start-limit-hit", ActiveState: "failed", SubState: "failed" },
+  killed: { Result: "signal", ExecMainCode: "2", ExecMainStatus: "9", ...AGAIN },
+  masked: { StatusText: "", LoadState: "masked", ActiveState: "inactive", SubState: "dead", UnitFileState: "masked" },
+  disabled: { UnitFileState: "disabled" },
+  stale: { NeedDaemonReload: "yes" },
+} satisfies Readonly<Record<string, Partial<typeof RUNNING>>>;
+
+export type ServiceState = keyof typeof STATES;
+
+export const shown = (state: ServiceState): string =>
+  Object.entries({ ...RUNNING, ...STATES[state] })
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join("");
+
+export interface Recorder extends HostIo {
   /** Commands. */
   readonly ran: string[];
   readonly said: string[];
@@ -37,7 +94,7 @@ export function createHost() {
         .sort(),
     text: (name: string): string => readFileSync(join(root, name), "utf8"),
     mode: (name: string): string => (statSync(join(root, name)).mode & 0o777).toString(8),
-    recorder: (more: Partial<InstallIo> = {}): Recorder => {
+    recorder: (more: Partial<HostIo> = {}): Recorder => {
       const ran: string[] = [];
       const said: string[] = [];
       const faults: string[] = [];
@@ -49,8 +106,10 @@ export function createHost() {
         mostFetches: "65336",
         run: async (command) => {
           ran.push(command.join(" "));
-          return { code: 0, said: "" };
+          return { code: 0, said: command[1] === "show" ? shown("running") : "" };
         },
+        address: async () => "192.168.1.20",
+        isServing: async () => true,
         out: (line) => void said.push(line),
         err: (line) => void faults.push(line),
         ran,

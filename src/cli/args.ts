@@ -1,4 +1,5 @@
 // What the command line asks for. Decides nothing about values: a flag's text is judged with the rest of the configuration.
+import { type Shell, shells } from "./completion.ts";
 import { parseArgs as parseOptions, type ParseArgsConfig } from "node:util";
 
 /** Flags that go before environment and file; undefined is not given. */
@@ -15,10 +16,10 @@ export type Args =
   | { readonly kind: "help" | "version" }
   /** One line for stderr, without the program's name; the exit code is 2. */
   | { readonly kind: "usage"; readonly fault: string }
-  | { readonly kind: "install"; readonly isDryRun: boolean; readonly root: string | null }
+  | { readonly kind: "install"; readonly isLan: boolean; readonly isDryRun: boolean; readonly root: string | null }
   | { readonly kind: "uninstall"; readonly isDryRun: boolean; readonly isPurge: boolean; readonly root: string | null }
   | { readonly kind: "doctor"; readonly flags: Flags; readonly isJson: boolean }
-  | { readonly kind: "completion"; readonly shell: "bash" | "zsh" };
+  | { readonly kind: "completion"; readonly shell: Shell };
 
 const help = { help: { type: "boolean", short: "h" } } as const;
 const configOptions = {
@@ -43,6 +44,8 @@ export function parseArgs(argv: readonly string[]): Args {
         return doctor(rest);
       case "completion":
         return completion(rest);
+      case "help":
+        return options(rest, help) && { kind: "help" };
       default:
         return command === undefined || command.startsWith("-")
           ? serve(argv)
@@ -66,10 +69,11 @@ function serve(argv: readonly string[]): Args {
 }
 
 function install(argv: readonly string[]): Args {
-  const { values } = options(argv, installOptions);
+  const { values } = options(argv, { ...installOptions, lan: { type: "boolean" } });
   if (values.help) return { kind: "help" };
   if (values.root === "") return NO_ROOT;
-  return { kind: "install", isDryRun: values["dry-run"] ?? false, root: values.root ?? null };
+  const { lan: isLan = false, "dry-run": isDryRun = false, root = null } = values;
+  return { kind: "install", isLan, isDryRun, root };
 }
 
 function uninstall(argv: readonly string[]): Args {
@@ -94,8 +98,10 @@ function completion(argv: readonly string[]): Args {
   const { values, positionals } = options(argv, help, true);
   if (values.help) return { kind: "help" };
   const [shell, ...more] = positionals;
-  if ((shell === "bash" || shell === "zsh") && more.length === 0) return { kind: "completion", shell };
-  return usage("completion takes bash or zsh");
+  const known = shells.find((name) => name === shell);
+  return known && more.length === 0
+    ? { kind: "completion", shell: known }
+    : usage("completion takes bash, zsh or fish");
 }
 
 /** node:util's parser, strict: it throws for what it does not know. */
@@ -139,9 +145,12 @@ Usage
   hal0-dispatch [flags]                    serve until told to stop
   hal0-dispatch --check [flags]            print the configuration without secrets; exit 0 if it is right, 1 if not
   hal0-dispatch doctor [--json] [flags]    look for what will go wrong, and say what to do; exit 1 if it is serious
-  hal0-dispatch install [--dry-run] [--root DIR]
+  hal0-dispatch install [--lan] [--dry-run] [--root DIR]
+                                           run it as a service; --lan: for the network, with a key that it makes
   hal0-dispatch uninstall [--purge] [--dry-run] [--root DIR]
-  hal0-dispatch completion bash|zsh
+                                           take the service away; --purge: the configuration and its records too
+  hal0-dispatch completion bash|zsh|fish   completion to source
+  hal0-dispatch help                       this text
 
 Flags
   --config PATH        configuration file (default: /etc/hal0/dispatch.toml if there is one)

@@ -13,7 +13,9 @@ export interface CheckIo extends Omit<ConfigSources, "args"> {
 export function runCheck(flags: Flags, io: CheckIo): 0 | 1 {
   const say = (line: string): void => io.err(`hal0-dispatch: ${line}\n`);
   const service = serviceEnvironment(io.readFile);
-  if (service.fault !== null) say(`${service.fault}; only the environment counts`);
+  // Where systemd runs the check (a reload), it has put what is in that file into the environment already.
+  if (service.fault !== null && io.env["INVOCATION_ID"] === undefined)
+    say(`${service.fault}; only the environment counts`);
   const loaded = loadConfig({ ...io, args: flags, env: { ...service.env, ...io.env } });
   if (loaded.ok) io.out(`${describeConfig(loaded.config)}\n`);
   else for (const fault of loaded.faults) say(fault);

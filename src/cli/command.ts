@@ -33,9 +33,12 @@ export async function run(argv: readonly string[]): Promise<void> {
     }
     case "install":
     case "uninstall": {
-      const { runInstall, runUninstall, systemInstallIo } = await import("../host/install.ts");
-      const io = systemInstallIo(Bun.main.startsWith("/$bunfs/") ? process.execPath : null, MOST_FETCHES);
-      process.exitCode = args.kind === "install" ? await runInstall(args, io) : await runUninstall(args, io);
+      const { systemHostIo } = await import("../host/system.ts");
+      const io = systemHostIo(Bun.main.startsWith("/$bunfs/") ? process.execPath : null, MOST_FETCHES);
+      process.exitCode =
+        args.kind === "install"
+          ? await (await import("../host/install.ts")).runInstall(args, io)
+          : await (await import("../host/uninstall.ts")).runUninstall(args, io);
       break;
     }
     case "doctor": {

@@ -1,6 +1,7 @@
-// Completion for bash and zsh as text to source. Knows the words of the command line, which args.ts parses; touches nothing.
+// Completion for bash, zsh and fish as text to source. Knows the words of the command line, which args.ts parses; touches nothing.
 
-export type Shell = "bash" | "zsh";
+export const shells = ["bash", "zsh", "fish"] as const;
+export type Shell = (typeof shells)[number];
 
 /** What takes a value, and how a shell finds it. */
 type Value = "file" | "folder" | "any";
@@ -28,13 +29,18 @@ const commands: readonly { readonly name: string; readonly what: string; readonl
     what: "look for what will go wrong",
     options: [{ flag: "--json", what: "findings as JSON" }, ...settings, help],
   },
-  { name: "install", what: "install as a service", options: [dryRun, root, help] },
+  {
+    name: "install",
+    what: "run it as a service",
+    options: [{ flag: "--lan", what: "for the network, with a key that it makes" }, dryRun, root, help],
+  },
   {
     name: "uninstall",
     what: "remove the service",
-    options: [{ flag: "--purge", what: "the configuration too" }, dryRun, root, help],
+    options: [{ flag: "--purge", what: "the configuration and its records too" }, dryRun, root, help],
   },
   { name: "completion", what: "completion for a shell", options: [help] },
+  { name: "help", what: "what there is", options: [] },
 ];
 
 const serveOptions: readonly Option[] = [
@@ -44,12 +50,12 @@ const serveOptions: readonly Option[] = [
   help,
 ];
 
-const shells: readonly Shell[] = ["bash", "zsh"];
-
 /** For `source <(hal0-dispatch completion bash)`, or a file that the shell loads by itself. */
 export function printCompletion(shell: Shell): string {
-  return shell === "bash" ? bash() : zsh();
+  return PRINTS[shell]();
 }
+
+const PRINTS: Readonly<Record<Shell, () => string>> = { bash, zsh, fish };
 
 const all = [...serveOptions, ...commands.flatMap(({ options }) => options)];
 const flagsTaking = (value: Value): string =>
@@ -111,4 +117,34 @@ function zshOptions(options: readonly Option[]): string {
   return options
     .map(({ flag, what, value }) => `'${flag}[${what}]${value === undefined ? "" : ZSH_VALUE[value]}'`)
     .join(" ");
+}
+
+const FISH_VALUE: Readonly<Record<Value, string>> = {
+  file: " --require-parameter --force-files",
+  folder: " --exclusive --arguments '(__fish_complete_directories)'",
+  any: " --exclusive",
+};
+
+function fish(): string {
+  const complete = (condition: string, rest: string): string =>
+    `complete --command hal0-dispatch --condition '${condition}' ${rest}`;
+  const optionsOf = (condition: string, options: readonly Option[]): string[] =>
+    options.map(({ flag, what, value }) =>
+      complete(
+        condition,
+        `--long-option ${flag.slice(2)} --description '${what}'${value === undefined ? "" : FISH_VALUE[value]}`,
+      ),
+    );
+  const seen = (name: string): string => `__fish_seen_subcommand_from ${name}`;
+  const lines = [
+    "# hal0-dispatch: completion for fish. In ~/.config/fish/config.fish: hal0-dispatch completion fish | source",
+    "complete --command hal0-dispatch --no-files",
+    ...commands.map(({ name, what }) =>
+      complete("__fish_use_subcommand", `--arguments ${name} --description '${what}'`),
+    ),
+    ...commands.flatMap(({ name, options }) => optionsOf(seen(name), options)),
+    complete(seen("completion"), `--arguments '${shells.join(" ")}'`),
+    ...optionsOf(`not ${seen(names)}`, serveOptions),
+  ];
+  return `${lines.join("\n")}\n`;
 }

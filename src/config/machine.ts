@@ -3,10 +3,17 @@ import { hostname, networkInterfaces } from "node:os";
 
 /** Every address of its interfaces, its own name, and the name with the endings that home routers give. */
 export function ownHosts(): string[] {
-  const addresses = Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
   const [name = ""] = hostname().toLowerCase().split(".");
   const names = name === "" ? [] : ["", ...LOCAL_ENDINGS].map((ending) => name + ending);
-  return [...addresses, ...new Set([hostname().toLowerCase(), ...names])];
+  return [...addresses(), ...new Set([hostname().toLowerCase(), ...names])];
+}
+
+function addresses(): string[] {
+  try {
+    return Object.values(networkInterfaces()).flatMap((all = []) => all.map(({ address }) => address));
+  } catch {
+    return []; // A service manager may refuse the netlink socket that this needs (RestrictAddressFamilies=).
+  }
 }
 
 const LOCAL_ENDINGS = [".local", ".lan", ".home", ".home.arpa", ".internal"];

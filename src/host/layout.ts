@@ -8,6 +8,11 @@ export const UNIT_EDITS = "/etc/systemd/system/hal0-dispatch.service.d";
 export const FOLDER = "/etc/hal0";
 export const CONFIG = "/etc/hal0/dispatch.toml";
 export const ENVIRONMENT = "/etc/hal0/dispatch.env";
+/** The system user of the service. */
+export const USER = "hal0-dispatch";
+/** What systemd makes for it to write in: records of repairs and requests. */
+export const STATE = "/var/lib/hal0-dispatch";
+export const USERS = "/etc/passwd";
 
 /** Where units of packages and administrators lie. */
 export const UNIT_FOLDERS = [
@@ -38,6 +43,30 @@ export function environmentText(hasMadeFolder: boolean): string {
 # Keys of remotes, under the names that api_key_env gives them.
 #OPENROUTER_API_KEY=
 `;
+}
+
+/** How uninstall knows the user that install made from another of that name. */
+const USER_MARK = "made by hal0-dispatch install";
+
+export const ADD_USER: readonly string[] = [
+  "useradd",
+  "--system",
+  "--user-group",
+  "--no-create-home",
+  ...["--home-dir", "/nonexistent"],
+  ...["--shell", "/usr/sbin/nologin"],
+  ...["--comment", USER_MARK],
+  USER,
+];
+
+/** The user's entry among those of the machine. */
+export function findUser(
+  users: string,
+): { readonly uid: number; readonly gid: number; readonly isOurs: boolean } | null {
+  const entry = users.split("\n").find((line) => line.startsWith(`${USER}:`));
+  if (entry === undefined) return null;
+  const [, , uid, gid, comment] = entry.split(":");
+  return { uid: Number(uid), gid: Number(gid), isOurs: comment === USER_MARK };
 }
 
 export const isMarked = (environment: string): boolean => environment.includes(FOLDER_MARK);

@@ -1,6 +1,7 @@
 // Puts files below a root and takes them away again. Each appears whole or not at all; every error names the path.
 import {
   chmodSync,
+  chownSync,
   closeSync,
   copyFileSync,
   existsSync,
@@ -12,6 +13,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join, sep } from "node:path";
@@ -71,6 +73,14 @@ export function createPlacing(root: string) {
       tried("read", path, (full) => (existsSync(full) ? readFileSync(full, "utf8") : null)),
     writeText: (path: string, mode: number, text: string): void =>
       place(path, mode, (temporary) => writeFileSync(temporary, text, { mode: 0o600 })),
+    /** With the mode and the owner that it had. */
+    rewriteText: (path: string, text: string): void => {
+      const { mode, uid, gid } = tried("read", path, (full) => statSync(full));
+      place(path, mode & 0o777, (temporary) => {
+        writeFileSync(temporary, text, { mode: 0o600 });
+        chownSync(temporary, uid, gid);
+      });
+    },
     copy: (from: string, path: string, mode: number): void =>
       place(path, mode, (temporary) => copyFileSync(from, temporary)),
     isSameFile: (other: string, path: string): boolean =>

@@ -98,7 +98,7 @@ export function createApp(deps: AppDeps) {
     if (methods.length > 0)
       throw new DispatchError(
         "request.method_not_allowed",
-        `${request.method} is not allowed here; ${allow} is.`,
+        `${request.method} is not allowed at this path, which takes ${allow}.`,
         { method: request.method },
         { allow },
       );

@@ -25,8 +25,9 @@ const ASKED: readonly [line: string, args: Args][] = [
   ["--port 1 --help", { kind: "help" }],
   ["--version", { kind: "version" }],
   ["--check --version", { kind: "version" }],
-  ["install", { kind: "install", isDryRun: false, root: null }],
-  ["install --dry-run --root /tmp/r", { kind: "install", isDryRun: true, root: "/tmp/r" }],
+  ["install", { kind: "install", isLan: false, isDryRun: false, root: null }],
+  ["install --lan", { kind: "install", isLan: true, isDryRun: false, root: null }],
+  ["install --dry-run --root /tmp/r", { kind: "install", isLan: false, isDryRun: true, root: "/tmp/r" }],
   ["install --help", { kind: "help" }],
   ["uninstall", { kind: "uninstall", isDryRun: false, isPurge: false, root: null }],
   ["uninstall --purge --dry-run --root r", { kind: "uninstall", isDryRun: true, isPurge: true, root: "r" }],
@@ -34,7 +35,9 @@ const ASKED: readonly [line: string, args: Args][] = [
   ["doctor --json --lemonade http://a", { kind: "doctor", isJson: true, flags: { ...none, lemonade: "http://a" } }],
   ["completion bash", { kind: "completion", shell: "bash" }],
   ["completion zsh", { kind: "completion", shell: "zsh" }],
+  ["completion fish", { kind: "completion", shell: "fish" }],
   ["completion --help", { kind: "help" }],
+  ["help", { kind: "help" }],
 ];
 
 test.each(ASKED)("hal0-dispatch %s", (line, args) => {
@@ -61,9 +64,10 @@ const WRONG: readonly [argv: string[], fault: string][] = [
   [["uninstall", "--root"], "option '--root <value>' argument missing"],
   [["uninstall", "--root", ""], "--root wants a folder"],
   [["doctor", "--check"], "unknown option '--check'"],
-  [["completion"], "completion takes bash or zsh"],
-  [["completion", "fish"], "completion takes bash or zsh"],
-  [["completion", "bash", "zsh"], "completion takes bash or zsh"],
+  [["completion"], "completion takes bash, zsh or fish"],
+  [["completion", "csh"], "completion takes bash, zsh or fish"],
+  [["completion", "bash", "zsh"], "completion takes bash, zsh or fish"],
+  [["help", "install"], "unexpected argument 'install'"],
 ];
 
 test.each(WRONG)("wrong usage is one line: %j", (argv, fault) => {
@@ -78,7 +82,7 @@ test("the help names the version, every flag and every exit code, and fits a ter
   for (const flag of ["config PATH", "host", "port", "lemonade URL", "allow-anonymous", "check", "help", "version"]) {
     expect(text).toContain(`--${flag}`);
   }
-  for (const command of ["doctor", "install", "uninstall", "completion bash|zsh"]) {
+  for (const command of ["doctor", "install", "uninstall", "completion bash|zsh|fish", "help"]) {
     expect(text).toContain(`\n  hal0-dispatch ${command}`);
   }
   for (const code of ["0 stopped on request", "1 failed at run time", "2 configuration or usage"]) {

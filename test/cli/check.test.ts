@@ -52,6 +52,8 @@ test("a dispatch.env that cannot be read is said, since what it adds is missing"
     1,
     true,
   ]);
+  // A reload of the service: systemd has read the file as root.
+  expect(check({ [ENVIRONMENT]: null }, { INVOCATION_ID: "a" })).toMatchObject({ code: 0, err: "" });
 });
 
 test("every fault is a line, and nothing is printed as if it were in force", () => {

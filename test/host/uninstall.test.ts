@@ -2,10 +2,11 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runInstall, runUninstall } from "../../src/host/install.ts";
+import { runInstall } from "../../src/host/install.ts";
+import { runUninstall } from "../../src/host/uninstall.ts";
 import { ALL, CONFIG, createHost, ENVIRONMENT, EXECUTABLE, type Recorder, UNIT } from "../host.ts";
 
-const here = { isDryRun: false, root: null };
+const here = { isLan: false, isDryRun: false, root: null };
 const kept = { isDryRun: false, isPurge: false, root: null };
 const purged = { ...kept, isPurge: true };
 let host: ReturnType<typeof createHost>;
@@ -29,6 +30,7 @@ test("uninstall stops the service before it takes program and unit away, and kee
   expect(order.ran).toEqual([
     "systemctl disable --now hal0-dispatch.service with unit",
     "systemctl daemon-reload without unit",
+    "systemctl reset-failed hal0-dispatch.service without unit",
   ]);
 });
 
@@ -68,9 +70,49 @@ test("of nothing is no fault; by anybody but root it is", async () => {
 
 test("a folder that cannot be written is named", async () => {
   if (process.getuid?.() === 0) return; // Root may write everywhere.
-  await runInstall({ isDryRun: false, root: host.root }, io);
+  await runInstall({ ...here, root: host.root }, io);
   chmodSync(join(host.root, "usr/local/bin"), 0o555);
   expect(await runUninstall({ ...kept, root: host.root }, io)).toBe(1);
   expect(io.faults).toEqual([`cannot remove ${join(host.root, EXECUTABLE)}: permission denied`]);
   chmodSync(join(host.root, "usr/local/bin"), 0o755);
+});
+
+test("the user that install made goes, and one that was there stays", async () => {
+  await runInstall(here, io);
+  for (const [comment, commands] of [
+    ["made by hal0-dispatch install", ["userdel hal0-dispatch"]],
+    ["somebody's", []],
+  ] as const) {
+    writeFileSync(join(host.root, "etc/passwd"), `hal0-dispatch:x:998:998:${comment}:/nonexistent:/usr/sbin/nologin\n`);
+    const uninstaller = host.recorder();
+    expect(await runUninstall(kept, uninstaller)).toBe(0);
+    expect(uninstaller.ran.filter((command) => command.startsWith("user"))).toEqual([...commands]);
+  }
+});
+
+test("its records stay without an owner that another user could become, and go with --purge", async () => {
+  await runInstall(here, io);
+  mkdirSync(join(host.root, "var/lib/hal0-dispatch"), { recursive: true });
+  writeFileSync(join(host.root, "etc/passwd"), "hal0-dispatch:x:998:998:made by hal0-dispatch install:/:/bin/sh\n");
+  const keeper = host.recorder();
+  await runUninstall(kept, keeper);
+  expect(keeper.ran.slice(-2)).toEqual([
+    `chown -R root:root ${join(host.root, "var/lib/hal0-dispatch")}`,
+    "userdel hal0-dispatch",
+  ]);
+  expect(existsSync(join(host.root, "var/lib/hal0-dispatch"))).toBe(true);
+  await runUninstall(purged, host.recorder());
+  expect(existsSync(join(host.root, "var/lib/hal0-dispatch"))).toBe(false);
+});
+
+test("the last line says how to remove the rest, with a program that is still there", async () => {
+  await runInstall(here, io);
+  const last = async (executable: string): Promise<string | undefined> => {
+    const uninstaller = host.recorder({ executable });
+    await runUninstall({ ...kept, isDryRun: true }, uninstaller);
+    return uninstaller.said.at(-1);
+  };
+  expect(await last(host.program)).toBe(`To remove these too: ${host.program} uninstall --purge`);
+  const paths = [CONFIG, ENVIRONMENT].map((path) => join(host.root, path));
+  expect(await last(join(host.root, EXECUTABLE))).toBe(`To remove these too: rm -r ${paths.join(" ")}`);
 });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { USER } from "../../src/host/layout.ts";
 import { unitText } from "../../src/host/unit.ts";
 import { needDebian } from "../need.ts";
 
@@ -14,13 +15,15 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const unit = (lemond: "lemond.service" | "lemonade-server.service" = "lemond.service"): string =>
+const unit = (lemond: "lemond.service" | "lemonade-server.service" = "lemond.service", canMountProc = true): string =>
   unitText({
     // There is no executable in place here, and `verify` wants one.
     executable: process.execPath,
     environmentFile: "/etc/hal0/dispatch.env",
     lemond,
     mostFetches: "65336",
+    user: USER,
+    canMountProc,
   });
 
 /** What systemd-analyze says of the text as a unit; null where it is not to be had. */
@@ -83,17 +86,40 @@ describe("the unit", () => {
     expect(unit()).not.toMatch(/^(PrivatePIDs|PrivateUsers)=/m);
   });
 
-  test("may write nowhere, and is nobody in particular", () => {
-    expect(unit()).not.toMatch(/^(ReadWritePaths|StateDirectory|CacheDirectory|LogsDirectory|RuntimeDirectory|User)=/m);
+  test("runs as a system user, and writes to its own folder alone", () => {
+    expect(unit()).not.toMatch(/^(ReadWritePaths|CacheDirectory|LogsDirectory|RuntimeDirectory|DynamicUser)=/m);
     expect(settings(unit(), "ProtectSystem")).toEqual(["strict"]);
-    expect(settings(unit(), "DynamicUser")).toEqual(["yes"]);
+    expect(settings(unit(), "StateDirectory")).toEqual(settings(unit(), "User"));
     expect(settings(unit(), "CapabilityBoundingSet")).toEqual([""]);
+  });
+
+  test("does without two protections where the container refuses their mounts, and without no other", () => {
+    const lines = (text: string): string[] => text.split("\n").filter((line) => !line.startsWith("#"));
+    const lesser = lines(unit("lemond.service", false));
+    expect(lines(unit()).filter((line) => !lesser.includes(line))).toEqual([
+      "ProtectControlGroups=yes",
+      "ProtectKernelTunables=yes",
+    ]);
+    expect(lesser.filter((line) => !lines(unit()).includes(line))).toEqual([]);
+  });
+
+  test("checks the configuration before it is told to read it again", () => {
+    // The shell's own kill: a small Debian has no other. systemd makes one dollar of two.
+    expect(settings(unit(), "ExecReload")).toEqual([
+      `/bin/sh -c '${process.execPath} --check >/dev/null && kill -HUP $$MAINPID'`,
+    ]);
   });
 
   test("notifies, is watched, starts again after a failure but not after a fault of the configuration", () => {
     expect(settings(unit(), "Type")).toEqual(["notify"]);
     expect(settings(unit(), "Restart")).toEqual(["on-failure"]);
-    expect(settings(unit(), "RestartPreventExitStatus")).toEqual(["2"]);
+    expect(settings(unit(), "RestartPreventExitStatus")).toEqual(["2 203 217 226"]);
+    // A start that fails at once and again after RestartSec= comes to the limit before the interval is over.
+    const [burst, interval, pause] = ["StartLimitBurst", "StartLimitIntervalSec", "RestartSec"].map((key) =>
+      Number(settings(unit(), key)[0]),
+    );
+    expect((burst ?? 0) * ((pause ?? 0) + 1)).toBeLessThan(interval ?? 0);
+    expect(burst).toBeGreaterThan(1);
     expect(Number(settings(unit(), "WatchdogSec")[0])).toBeGreaterThan(0);
     expect(settings(unit(), "Environment")).toEqual(["BUN_CONFIG_MAX_HTTP_REQUESTS=65336"]);
   });
