@@ -1,7 +1,7 @@
 // Steps of the relay's tests: a scripted source, and the relay run on it to its end.
 import type { Ended, Read, Source } from "../src/dispatch/attempt.ts";
 import { readFirst } from "../src/dispatch/beginning.ts";
-import { relay, type RelayEnd } from "../src/dispatch/relay.ts";
+import { ready, relay, type RelayEnd } from "../src/dispatch/relay.ts";
 
 export const INTERRUPTION = 'data: {"error":{"code":"dispatch.stream_interrupted"}}\n\n';
 
@@ -37,8 +37,7 @@ export interface Seen {
 export function start(first: Uint8Array, source: Source, isSse: boolean) {
   const ends: RelayEnd[] = [];
   const body = relay({
-    first,
-    source,
+    start: ready({ first, source }),
     isSse,
     interruption: () => Buffer.from(INTERRUPTION),
     onEnd: (end) => ends.push(end),

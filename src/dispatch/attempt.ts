@@ -85,6 +85,7 @@ export async function attempt(call: Call, dial: Dial): Promise<Outcome> {
     return await exchange(call, dial, connection);
   } finally {
     if (timer) clearTimeout(timer);
+    if (call.progress) call.progress.dialledMs = null;
   }
 }
 
@@ -94,6 +95,7 @@ async function exchange(call: Call, { url, objection: ask }: Dial, connection: C
     if (objection.kind !== "value") return objection;
     if (objection.value !== null) return { kind: "lost", error: "ConnectError", cause: objection.value };
   }
+  if (call.progress) call.progress.dialledMs = performance.now();
   const response = await connection.settle(
     fetch(url, { method: call.method, ...upload(call), signal: connection.signal, ...OWN_CONNECTION }),
     "reset",
@@ -119,7 +121,7 @@ async function exchange(call: Call, { url, objection: ask }: Dial, connection: C
   // A reply that says that it is larger than the limit need not be read up to it first.
   const begun = isWhole
     ? await readWhole(source, announced > call.maxReplyBytes ? 0 : call.maxReplyBytes)
-    : await readFirst(source, isSse);
+    : await readFirst(source, isSse, call.progress?.onComment);
   return "kind" in begun ? begun : { kind: "reply", status, headers: replyHeaders, isSse, ...begun };
 }
 

@@ -2,7 +2,6 @@
 import type { LossCause, Outcome } from "./attempt.ts";
 import type { Label } from "../slots/known.ts";
 
-/** One request for an upstream. `url` gives the target below its API base. */
 /** How a request goes through lemond's own port instead of to the child. */
 export interface LemondWay {
   /** The child does not understand the route, or lemond would change the request. */
@@ -13,6 +12,7 @@ export interface LemondWay {
   readonly rewrite: (body: Uint8Array<ArrayBuffer>, model: string) => Uint8Array<ArrayBuffer>;
 }
 
+/** One request for an upstream. `url` gives the target below its API base. */
 export interface Call {
   readonly requestId: string;
   readonly url: (base: string) => string;
@@ -26,8 +26,17 @@ export interface Call {
   /** A plain reply of up to so many bytes is read whole before any of it is passed on. */
   readonly maxReplyBytes: number;
   readonly client: AbortSignal;
+  /** Of a stream of a slot; written by the attempts, read by whoever keeps the client company. */
+  progress?: CallProgress;
   /** The rest of a stream that was cut: goes before those who wait for the same child. */
   readonly isContinuation?: boolean;
+}
+
+export interface CallProgress {
+  /** When the attempt under way was sent; null while the call is held. */
+  dialledMs: number | null;
+  /** Comments that came before the first event: they are passed on, and the attempt may still be repeated. */
+  readonly onComment: (bytes: Uint8Array) => void;
 }
 
 /** How a call ended, and the headers that its error carries. A streamed body calls `end` when it is over, with how it was cut. */

@@ -4,115 +4,141 @@ import { readAsked, readBody } from "../http/body.ts";
 import { DispatchError, errorResponse } from "../http/errors.ts";
 import { requestHeaders } from "../http/headers.ts";
 import { MODEL_ROUTES, type ModelRoute } from "../http/routes.ts";
-import type { Call, Sent } from "./call.ts";
+import type { Slot } from "../slots/slot.ts";
+import type { Call, CallProgress } from "./call.ts";
 import { type Decision, type DecisionDeps, openDecision } from "./decision.ts";
 import { internalError, unavailable } from "./failures.ts";
-import { createFind, type FindDeps, isSlot } from "./find.ts";
+import { createFind, type FindDeps, isSlot, type Upstream } from "./find.ts";
+import { heartbeatOf, type WaitProgress } from "./heartbeat.ts";
 import { createLemondWays } from "./lemond-way.ts";
-import { nameUpstream, replyResponse } from "./reply.ts";
+import { createStreams, name, type Streams } from "./reply.ts";
+import { CLIENT_GONE, type Result, statusOf } from "./result.ts";
 import { letGoOfBody } from "./upload.ts";
+import { createWait } from "./wait.ts";
 
 export interface DispatchDeps extends FindDeps, DecisionDeps {
   /** Names this server's process to those it sends requests to. */
   readonly instance: string;
 }
 
-export type Dispatch = (route: ModelRoute, request: Request, requestId: string, entry: Entry) => Promise<Response>;
+interface Prepared {
+  readonly upstream: Upstream;
+  readonly call: Call;
+}
 
-/** nginx's number for a client that left; nobody is there to read it. */
-const CLIENT_GONE = 499;
+export type Dispatch = (route: ModelRoute, request: Request, requestId: string, entry: Entry) => Promise<Response>;
 
 /** Never rejects: every end of a request is a Response. */
 export function createDispatch(deps: DispatchDeps): Dispatch {
-  const { config, log, instance } = deps;
+  const { config, log, now, instance } = deps;
   const find = createFind(deps);
   const lemondWay = createLemondWays(MODEL_ROUTES);
 
-  const gone = (decision: Decision): Response => {
-    decision.write(CLIENT_GONE);
-    return new Response(null, { status: CLIENT_GONE });
-  };
-
-  const refuse = (thrown: unknown, decision: Decision): Response => {
-    const { requestId, route } = decision;
-    if (!(thrown instanceof DispatchError)) {
-      const fault = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
-      log.error("server.internal", { request_id: requestId, error: fault });
+  const thrown = (error: unknown, client: AbortSignal, decision: Decision): Result => {
+    if (client.aborted) return { kind: "client-gone" };
+    if (error instanceof DispatchError) {
+      if (error.code === "dispatch.no_route") decision.model = String(error.details["model"] ?? "");
+      return { kind: "error", error };
     }
-    const error = thrown instanceof DispatchError ? thrown : internalError(requestId);
-    if (error.code === "dispatch.no_route") decision.model = String(error.details["model"] ?? "");
-    decision.write(error.status);
-    const response = errorResponse(error, route.dialect, requestId);
-    nameUpstream(response.headers, decision);
-    return response;
+    const { requestId } = decision;
+    const fault = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    log.error("server.internal", { request_id: requestId, error: fault });
+    return { kind: "error", error: internalError(requestId) };
   };
 
-  const answer = (sent: Sent, decision: Decision, client: AbortSignal, entry: Entry): Response => {
+  /** What is to be sent, and to whom. Throws DispatchError where the request cannot be read or its upstream found. */
+  const prepare = async (request: Request, decision: Decision, entry: Entry): Promise<Prepared> => {
+    const { maxBodyBytes, maxReplyBytes } = config().server;
+    const body = await entry.within(readBody(request, maxBodyBytes));
+    const { model, wantsStream } = readAsked(body);
+    decision.wantsStream = wantsStream;
+    const found = find(model);
+    const upstream = found instanceof Promise ? await entry.within(found) : found;
+    decision.upstream = upstream.name;
+    const { route } = decision;
+    const key = isSlot(upstream) ? null : upstream.config.apiKey;
+    const call: Call = {
+      requestId: decision.requestId,
+      url: (base) => `${base}/${route.path}`,
+      method: request.method,
+      headers: requestHeaders(request.headers, { key, wantsStream, instance }),
+      body,
+      wantsStream,
+      maxReplyBytes,
+      lemond: isSlot(upstream) ? lemondWay(route) : null,
+      client: request.signal,
+    };
+    return { upstream, call };
+  };
+
+  /** Never rejects. The decision is written when it resolves. */
+  const send = async (upstream: Upstream, call: Call, decision: Decision): Promise<Result> => {
+    const result = await resultOf(upstream, call, decision).catch((error) => thrown(error, call.client, decision));
+    letGoOfBody(call);
+    decision.write(statusOf(result));
+    return result;
+  };
+
+  const resultOf = async (upstream: Upstream, call: Call, decision: Decision): Promise<Result> => {
+    const sent = await upstream.send(call);
     const { outcome } = sent;
     decision.target = sent.target;
     decision.label = sent.label;
-    switch (outcome.kind) {
-      case "reply": {
-        const whole = "source" in outcome ? countedToItsEnd(sent, entry) : sent;
-        const response = replyResponse(outcome, whole, decision, client, deps);
-        decision.write(outcome.status);
+    if (outcome.kind === "reply") return { kind: "reply", reply: outcome, sent };
+    if (outcome.kind === "client-gone") return outcome;
+    if (outcome.kind === "lost" && outcome.cause === "stopping") return { kind: "error", error: stopping() };
+    const error = unavailable(upstream.name, sent, outcome, config().server.firstByteTimeoutMs);
+    const event = decision.wantsStream ? "dispatch.forward_stream_open_failed" : "dispatch.forward_failed";
+    log.error(event, { request_id: decision.requestId, ...error.details });
+    return { kind: "error", error };
+  };
+
+  const respond = (result: Result, decision: Decision, streams: Streams): Response => {
+    switch (result.kind) {
+      case "reply":
+        return streams.ofReply(result.reply, result.sent);
+      case "client-gone":
+        return new Response(null, { status: CLIENT_GONE });
+      case "error": {
+        const response = errorResponse(result.error, decision.route.dialect, decision.requestId);
+        name(response.headers, decision);
         return response;
       }
-      case "client-gone":
-        return gone(decision);
-      case "lost":
-      case "timeout": {
-        if (outcome.kind === "lost" && outcome.cause === "stopping") return refuse(stopping(), decision);
-        const { firstByteTimeoutMs } = config().server;
-        const error = unavailable(decision.upstream, sent, outcome, firstByteTimeoutMs);
-        const event = decision.wantsStream ? "dispatch.forward_stream_open_failed" : "dispatch.forward_failed";
-        log.error(event, { request_id: decision.requestId, ...error.details });
-        return refuse(error, decision);
-      }
     }
+  };
+
+  /** A streaming client of a slot hears of the wait: a comment or a heartbeat begins its stream, whatever comes of it. */
+  const accompany = async (slot: Slot, call: Call, decision: Decision, streams: Streams): Promise<Response> => {
+    const progress: CallProgress = { dialledMs: null, onComment: (bytes) => wait.comment(bytes) };
+    call.progress = progress;
+    const result = send(slot, call, decision);
+    const heartbeat = heartbeatOf(decision.route.path);
+    const wait = createWait(result, {
+      everyMs: heartbeat ? config().server.heartbeatMs : 0,
+      beat: () => heartbeat?.(slot.name, progressOf(slot, progress.dialledMs, now())) ?? "",
+      now,
+    });
+    const first = await wait.step();
+    return "value" in first ? respond(first.value, decision, streams) : streams.ofWait(first.bytes, wait, result);
   };
 
   return async (route, request, requestId, entry) => {
     const decision = openDecision(route, requestId, deps);
-    try {
-      const body = await entry.within(readBody(request, config().server.maxBodyBytes));
-      const asked = readAsked(body);
-      decision.wantsStream = asked.wantsStream;
-      const found = find(asked.model);
-      const upstream = found instanceof Promise ? await entry.within(found) : found;
-      decision.upstream = upstream.name;
-      const call: Call = {
-        requestId,
-        url: (base) => `${base}/${route.path}`,
-        method: request.method,
-        headers: requestHeaders(request.headers, {
-          key: isSlot(upstream) ? null : upstream.config.apiKey,
-          wantsStream: asked.wantsStream,
-          instance,
-        }),
-        body,
-        wantsStream: asked.wantsStream,
-        maxReplyBytes: config().server.maxReplyBytes,
-        lemond: isSlot(upstream) ? lemondWay(route) : null,
-        client: request.signal,
-      };
-      const sent = await upstream.send(call);
-      letGoOfBody(call);
-      return answer(sent, decision, request.signal, entry);
-    } catch (error) {
-      return request.signal.aborted ? gone(decision) : refuse(error, decision);
+    const streams = createStreams({ decision, entry, client: request.signal }, deps);
+    const prepared = await prepare(request, decision, entry).catch((error) => thrown(error, request.signal, decision));
+    if ("kind" in prepared) {
+      decision.write(statusOf(prepared));
+      return respond(prepared, decision, streams);
     }
+    const { upstream, call } = prepared;
+    return isSlot(upstream) && call.wantsStream
+      ? accompany(upstream, call, decision, streams)
+      : respond(await send(upstream, call, decision), decision, streams);
   };
 }
 
-/** The request stays counted until the last byte of its stream. */
-function countedToItsEnd(sent: Sent, entry: Entry): Sent {
-  entry.keep();
-  return {
-    ...sent,
-    end: (interruption) => {
-      sent.end(interruption);
-      entry.leave();
-    },
-  };
-}
+/** A request that is at its child waits for the prompt to be read, whatever else the slot does. */
+const progressOf = (slot: Slot, dialledMs: number | null, nowMs: number): WaitProgress =>
+  dialledMs === null
+    ? slot.progress()
+    : { phase: "reading the prompt", elapsedS: Math.round((nowMs - dialledMs) / 1000), aboutS: null };

@@ -1,26 +1,43 @@
-// Gives the rest of a streamed reply to the client, whole SSE events only, and ends exactly once.
-// Never decodes, splits or joins by content; knows nothing of slots.
+// Gives a streamed reply to the client, whole SSE events only, and ends exactly once. While it waits for a reply, or for the
+// rest of one that was cut, the client gets what the wait gives. Never decodes, splits or joins by content.
 import type { Ended, Read, Source } from "./attempt.ts";
+import type { Begun } from "./beginning.ts";
 import { endOfEvents, joined, MOST_EVENT_BYTES } from "./sse.ts";
+import type { WaitStep } from "./wait.ts";
 
 /** How a relay ended: the reply was complete, or the way in which the attempt ended. */
 export type RelayEnd = Ended | { readonly kind: "complete" };
 
+/** What the relay goes on with: a reply's body, or the last bytes and how it ended. */
+export type Next = Begun | { readonly last: Uint8Array; readonly end: RelayEnd };
+
+/** Where a relay gets what comes next. `leave`: the client has gone, and nobody will take the step any more. */
+export interface Pending {
+  step(): Promise<WaitStep<Next>>;
+  leave(): void;
+}
+
 export interface RelayOptions {
-  readonly first: Uint8Array;
-  readonly source: Source;
+  readonly start: Pending;
   readonly isSse: boolean;
   /** The bytes that end a broken SSE stream. */
   readonly interruption: () => Uint8Array;
+  /** Where the rest of a stream that was lost comes from; null where it cannot be had. */
+  readonly resume?: (lost: Ended) => Pending | null;
+  /** What has gone to the client of the reply. */
+  readonly seen?: ((bytes: Uint8Array) => void) | undefined;
   /** Called once. */
   readonly onEnd: (end: RelayEnd) => void;
 }
 
+type Controller = ReadableStreamDefaultController<Uint8Array>;
+
 const BLANK_LINE = new Uint8Array([10, 10]);
 
 /** The body for the client, pulled with backpressure (`highWaterMark: 0`): a client that stops reading stops the upstream. */
-export function relay({ first, source, isSse, interruption, onEnd }: RelayOptions): ReadableStream<Uint8Array> {
-  let head: Uint8Array | null = first;
+export function relay({ start, isSse, interruption, resume, seen, onEnd }: RelayOptions): ReadableStream<Uint8Array> {
+  let pending: Pending | null = start;
+  let source: Source | null = null;
   let tail: Uint8Array = new Uint8Array();
   let passedHalfAnEvent = false;
   let isOver = false;
@@ -29,6 +46,13 @@ export function relay({ first, source, isSse, interruption, onEnd }: RelayOption
     if (isOver) return;
     isOver = true;
     onEnd(how);
+  };
+
+  const close = (controller: Controller, last: Uint8Array, how: RelayEnd): true => {
+    if (last.length > 0) controller.enqueue(last);
+    controller.close();
+    end(how);
+    return true;
   };
 
   /** Of what has come: what may go to the client now. */
@@ -46,56 +70,76 @@ export function relay({ first, source, isSse, interruption, onEnd }: RelayOption
     return whole === all.length ? all : all.subarray(0, whole);
   };
 
-  /** True when there is nothing more to read in this pull. */
-  const take = (read: Read, controller: ReadableStreamDefaultController<Uint8Array>): boolean => {
+  const pass = (bytes: Uint8Array, controller: Controller): boolean => {
+    const whole = passable(bytes);
+    if (whole.length === 0) return false;
+    seen?.(whole);
+    controller.enqueue(whole);
+    return true;
+  };
+
+  /** True when there is nothing more to do in this pull, like the two below. */
+  const breakOff = (how: Ended, controller: Controller): boolean => {
+    pending = isSse && !passedHalfAnEvent ? (resume?.(how) ?? null) : null;
+    tail = new Uint8Array();
+    if (pending) return false;
+    if (isSse) return close(controller, passedHalfAnEvent ? joined([BLANK_LINE, interruption()]) : interruption(), how);
+    // There is no way to say it in this body: the client must see its transport fail.
+    controller.error(new Error(how.kind));
+    end(how);
+    return true;
+  };
+
+  const take = (read: Read, controller: Controller): boolean => {
     switch (read.kind) {
-      case "bytes": {
-        const bytes = passable(read.bytes);
-        if (bytes.length > 0) controller.enqueue(bytes);
-        return bytes.length > 0;
-      }
+      case "bytes":
+        return pass(read.bytes, controller);
       case "end":
-        if (tail.length > 0) controller.enqueue(tail);
-        controller.close();
-        end({ kind: "complete" });
-        return true;
+        return close(controller, tail, { kind: "complete" });
       case "client-gone":
-        controller.close();
-        end(read);
-        return true;
+        return close(controller, new Uint8Array(), read);
       case "lost":
       case "timeout":
-        if (isSse) {
-          if (passedHalfAnEvent) controller.enqueue(BLANK_LINE);
-          controller.enqueue(interruption());
-          controller.close();
-        } else {
-          // There is no way to say it in this body: the client must see its transport fail.
-          controller.error(new Error(read.kind));
-        }
-        end(read);
-        return true;
+        return breakOff(read, controller);
     }
+  };
+
+  const advance = async (controller: Controller): Promise<boolean> => {
+    if (!pending) return source === null || take(await source.read(), controller);
+    const step = await pending.step();
+    if (isOver) return true;
+    if ("bytes" in step) {
+      controller.enqueue(step.bytes);
+      return true;
+    }
+    pending = null;
+    if ("last" in step.value) return close(controller, step.value.last, step.value.end);
+    source = step.value.source;
+    return pass(step.value.first, controller);
   };
 
   return new ReadableStream<Uint8Array>(
     {
       pull: async (controller) => {
-        if (head) {
-          const bytes = passable(head);
-          head = null;
-          if (bytes.length > 0) return controller.enqueue(bytes);
-        }
-        while (!isOver && !take(await source.read(), controller)) {
+        while (!isOver && !(await advance(controller))) {
           // Half an event waits for its rest.
         }
       },
       cancel: () => {
         const gone = { kind: "client-gone" } as const;
-        source.cut(gone);
+        pending?.leave();
+        source?.cut(gone);
         end(gone);
       },
     },
     { highWaterMark: 0 },
   );
+}
+
+/** A reply that is there already. */
+export function ready(begun: Begun): Pending {
+  return {
+    step: async () => ({ value: begun }),
+    leave: () => begun.source.cut({ kind: "client-gone" }),
+  };
 }

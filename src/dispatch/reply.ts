@@ -1,40 +1,100 @@
-// Makes the client's response of an upstream's reply: its headers, and the body whole or as a relay that ends with the request.
+// Makes the client's response: of a reply, with its headers and its body whole or as a relay; or of a stream that began with
+// a heartbeat, before anybody knew what the reply would be.
+import type { Entry } from "../http/accepted.ts";
 import { errorEvent } from "../http/errors.ts";
 import { responseHeaders } from "../http/headers.ts";
 import type { Reply } from "./attempt.ts";
 import type { Sent } from "./call.ts";
 import type { Decision, DecisionDeps } from "./decision.ts";
 import { interrupted } from "./failures.ts";
-import { relay, type RelayEnd } from "./relay.ts";
+import { type Next, type Pending, ready, relay, type RelayEnd } from "./relay.ts";
+import { formOf, type Result } from "./result.ts";
+import type { Wait } from "./wait.ts";
 
-/** `sent.end` is called when the body is over, also where the client left before it read anything. */
-export function replyResponse(
-  outcome: Reply,
-  sent: Sent,
-  decision: Decision,
-  client: AbortSignal,
-  deps: DecisionDeps,
-): Response {
-  const headers = responseHeaders(outcome.headers);
-  headers.set("x-request-id", decision.requestId);
-  nameUpstream(headers, decision);
-  const { status } = outcome;
-  if ("body" in outcome) return new Response(outcome.body as Uint8Array<ArrayBuffer>, { status, headers });
-  if (decision.wantsStream) forStream(headers);
-  // A client that leaves before it has read anything may never cancel the body.
-  client.addEventListener("abort", () => sent.end(null), { once: true });
-  const { upstream, route } = decision;
-  const body = relay({
-    ...outcome,
-    interruption: () => new TextEncoder().encode(errorEvent(interrupted(upstream), route.dialect)),
-    onEnd: (end) => endStream(end, sent, decision, deps),
-  });
-  return new Response(body, { status, headers });
+export interface Streams {
+  /** The upstream's reply under its own status. `sent.end` is called when the body is over. */
+  ofReply(reply: Reply, sent: Sent): Response;
+  /** A stream that has begun with `first`: heartbeats until there is a result, then its events, or the event that says why not. */
+  ofWait(first: Uint8Array, wait: Wait<Result>, result: Promise<Result>): Response;
 }
 
-function forStream(headers: Headers): void {
-  if (!headers.has("x-accel-buffering")) headers.set("x-accel-buffering", "no");
-  if (!headers.has("cache-control")) headers.set("cache-control", "no-cache");
+export interface Streamed {
+  readonly decision: Decision;
+  readonly entry: Entry;
+  readonly client: AbortSignal;
+}
+
+export function createStreams({ decision, entry, client }: Streamed, deps: DecisionDeps): Streams {
+  const encoder = new TextEncoder();
+  const { route } = decision;
+  /** The attempt whose bytes the client gets now. */
+  let current: Sent | null = null;
+
+  /** The request stays counted until the last byte, or until the client has left: one that read nothing cancels nothing. */
+  const body = (start: Pending, isSse: boolean): ReadableStream<Uint8Array> => {
+    const leave = (): void => {
+      current?.end(null);
+      entry.leave();
+    };
+    entry.keep();
+    if (client.aborted) leave();
+    else client.addEventListener("abort", leave, { once: true });
+    return relay({
+      start,
+      isSse,
+      interruption: () => encoder.encode(errorEvent(interrupted(decision.upstream), route.dialect)),
+      onEnd: (end) => {
+        if (current) endStream(end, current, decision, deps);
+        entry.leave();
+      },
+    });
+  };
+
+  const nextOf = (result: Result): Next => {
+    const form = formOf(result, true, decision.upstream, route.dialect);
+    if (form.as === "events" && result.kind === "reply" && "source" in result.reply && !client.aborted) {
+      current = result.sent;
+      return result.reply;
+    }
+    if (result.kind === "reply") drop(result.reply, result.sent);
+    return { last: encoder.encode(form.as === "last-event" ? form.text : ""), end: { kind: "complete" } };
+  };
+
+  return {
+    ofReply: (reply, sent) => {
+      const headers = responseHeaders(reply.headers);
+      name(headers, decision);
+      const { status } = reply;
+      if ("body" in reply) return new Response(reply.body as Uint8Array<ArrayBuffer>, { status, headers });
+      if (decision.wantsStream) forStream(headers);
+      current = sent;
+      return new Response(body(ready(reply), reply.isSse), { status, headers });
+    },
+    ofWait: (first, wait, result) => {
+      const headers = new Headers({ "content-type": "text/event-stream" });
+      name(headers, decision);
+      forStream(headers);
+      let begin: Uint8Array | null = first;
+      const start: Pending = {
+        step: async () => {
+          const bytes = begin;
+          begin = null;
+          if (bytes) return { bytes };
+          const step = await wait.step();
+          return "value" in step ? { value: nextOf(step.value) } : step;
+        },
+        // The reply of a client that has gone may have come at this very moment.
+        leave: () => void result.then((late) => late.kind === "reply" && drop(late.reply, late.sent)),
+      };
+      return new Response(body(start, true), { headers });
+    },
+  };
+}
+
+/** Nobody reads it. */
+function drop(reply: Reply, sent: Sent): void {
+  if ("source" in reply) reply.source.cut({ kind: "client-gone" });
+  sent.end(null);
 }
 
 function endStream(end: RelayEnd, sent: Sent, { requestId, upstream }: Decision, { log, metrics }: DecisionDeps): void {
@@ -45,8 +105,14 @@ function endStream(end: RelayEnd, sent: Sent, { requestId, upstream }: Decision,
   sent.end(end.kind === "lost" ? end.cause : "truncated");
 }
 
-/** Says in the headers who was asked, and what was repaired. */
-export function nameUpstream(headers: Headers, { upstream, label }: Decision): void {
+function forStream(headers: Headers): void {
+  if (!headers.has("x-accel-buffering")) headers.set("x-accel-buffering", "no");
+  if (!headers.has("cache-control")) headers.set("cache-control", "no-cache");
+}
+
+/** Says in the headers which request it was, who was asked, and what was repaired. */
+export function name(headers: Headers, { requestId, upstream, label }: Decision): void {
+  headers.set("x-request-id", requestId);
   // A model's name may have characters that no header can carry.
   if (upstream !== "") headers.set("x-hal0-upstream", upstream.replace(/[^\x20-\x7e]/g, "?"));
   if (label !== null) headers.set("x-hal0-repair", label);

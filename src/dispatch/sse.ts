@@ -17,8 +17,20 @@ export function endOfEvents(bytes: Uint8Array, known = 0): number {
   return 0;
 }
 
+/** True when whole events hold nothing but comments and blank lines. */
+export function isComments(events: Uint8Array): boolean {
+  let isStart = true;
+  for (const byte of events) {
+    const isLineEnd = byte === LF || byte === CR;
+    if (isStart && !isLineEnd && byte !== COLON) return false;
+    isStart = isLineEnd;
+  }
+  return true;
+}
+
 const LF = 10;
 const CR = 13;
+const COLON = 58;
 
 export function joined(chunks: readonly Uint8Array[]): Uint8Array {
   const [only] = chunks;

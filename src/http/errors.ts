@@ -63,20 +63,28 @@ export function errorResponse(error: DispatchError, dialect: Dialect, requestId:
   });
 }
 
-/** The last event of a broken stream, as SSE text ending in a blank line. Source: DispatchError of code `dispatch.stream_interrupted`. */
+/** The last event of a stream that failed, as SSE text ending in a blank line. `retry_after_s` stands for `Retry-After`. */
 export function errorEvent(error: DispatchError, dialect: Dialect): string {
-  const { message, code } = error;
+  const { message, code, headers } = error;
+  const retry = headers["retry-after"];
+  const wait = retry === undefined ? {} : { retry_after_s: Number(retry) };
+  const own =
+    dialect === "anthropic" ? { type: anthropicType(error.status), message, code } : envelope(error, dialect).error;
+  return foreignErrorEvent({ ...own, ...wait }, dialect);
+}
+
+/** The same with an upstream's own `error` object. */
+export function foreignErrorEvent(error: Readonly<Record<string, unknown>>, dialect: Dialect): string {
   switch (dialect) {
     case "openai":
-      return `data: ${JSON.stringify(envelope(error, dialect))}\n\n`;
+      return `data: ${JSON.stringify({ error })}\n\n`;
     case "anthropic":
-      return `event: error\ndata: ${JSON.stringify({ type: "error", error: { type: "api_error", message, code } })}\n\n`;
-    case "responses":
-      return `event: response.failed\ndata: ${JSON.stringify({
-        type: "response.failed",
-        response: { status: "failed", error: { code, message } },
-        ...envelope(error, dialect),
-      })}\n\n`;
+      return `event: error\ndata: ${JSON.stringify({ type: "error", error })}\n\n`;
+    case "responses": {
+      const { code, message } = error;
+      const response = { status: "failed", error: { code, message } };
+      return `event: response.failed\ndata: ${JSON.stringify({ type: "response.failed", response, error })}\n\n`;
+    }
   }
 }
 

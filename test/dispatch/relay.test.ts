@@ -210,4 +210,12 @@ describe("the relay", () => {
     const seen = await relayed(Buffer.from("data: a\n\n"), sourceOf([], { kind: "client-gone" }));
     expect(seen).toMatchObject({ text: "data: a\n\n", hasFailed: false, ends: [{ kind: "client-gone" }] });
   });
+
+  test("cuts the source of a client that leaves before it has read anything", async () => {
+    const source = sourceOf([]);
+    const { ends, reader } = start(Buffer.from("data: a\n\n"), source, true);
+    await reader.cancel();
+    expect(source.cuts).toEqual([{ kind: "client-gone" }]);
+    expect(ends).toEqual([{ kind: "client-gone" }]);
+  });
 });

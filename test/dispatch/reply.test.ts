@@ -1,0 +1,40 @@
+// A stream that began with a heartbeat, whose client leaves at the very moment at which the reply comes. No sockets.
+import { expect, test } from "bun:test";
+import type { Reply } from "../../src/dispatch/attempt.ts";
+import type { Sent } from "../../src/dispatch/call.ts";
+import { openDecision } from "../../src/dispatch/decision.ts";
+import { createStreams } from "../../src/dispatch/reply.ts";
+import type { Result } from "../../src/dispatch/result.ts";
+import { createWait } from "../../src/dispatch/wait.ts";
+import { createAccepted } from "../../src/http/accepted.ts";
+import { createLog } from "../../src/observe/log.ts";
+import { createMetrics } from "../../src/observe/metrics.ts";
+import { sourceOf } from "../relayed.ts";
+
+test("a reply that comes for a client that has left is closed, and its end is told", async () => {
+  const deps = { log: createLog("error", () => {}), metrics: createMetrics("0"), now: () => 0 };
+  const decision = openDecision({ path: "chat/completions", dialect: "openai" }, "request", deps);
+  const { promise, resolve } = Promise.withResolvers<Result>();
+  const accepted = createAccepted();
+  const streams = createStreams({ decision, entry: accepted.enter(), client: new AbortController().signal }, deps);
+  const wait = createWait(promise, { everyMs: 0, beat: () => "", now: () => 0 });
+  const reader = streams.ofWait(Buffer.from(": loading\n\n"), wait, promise).body?.getReader();
+  expect((await reader?.read())?.value).toEqual(Buffer.from(": loading\n\n"));
+  const next = reader?.read();
+  await reader?.cancel();
+  const source = sourceOf([Buffer.from("data: late\n\n")]);
+  const reply: Reply = {
+    kind: "reply",
+    status: 200,
+    headers: new Headers(),
+    first: Buffer.from(""),
+    source,
+    isSse: true,
+  };
+  const ends: unknown[] = [];
+  const sent: Sent = { outcome: reply, label: null, target: "", headers: {}, end: (cause) => void ends.push(cause) };
+  resolve({ kind: "reply", reply, sent });
+  await Promise.allSettled([promise, next]);
+  expect([source.cuts, ends, source.reads]).toEqual([[{ kind: "client-gone" }], [null], 0]);
+  expect(accepted.count).toBe(0);
+});
