@@ -140,7 +140,7 @@ export function endOrder(move: Move, slot: SlotRecord, job: Job, order: Order, c
   tellOrder(move, order, cause === null ? null : { code: "unload-failed", cause, retryAfterS: 1 });
 }
 
-function tellOrder(move: Move, { id }: Order, fault: OrderFault | null): void {
+export function tellOrder(move: Move, { id }: Order, fault: OrderFault | null): void {
   move.effects.push({ do: "tell-order", order: id, fault });
 }
 

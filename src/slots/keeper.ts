@@ -11,6 +11,7 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createAttempts } from "./attempts.ts";
 import type { Effect, Event, Settings, SlotRecord } from "./known.ts";
+import { underWay } from "./requests.ts";
 import { implicitOf, ownerOf, slotsShown } from "./roster.ts";
 import { createSlot, type OrderEnd, type RepairRecord, type Slot, type TakeOrder } from "./slot.ts";
 import { createKnown, step } from "./step.ts";
@@ -237,7 +238,7 @@ export function createKeeper(deps: KeeperDeps) {
       happen({ kind: "configured", settings, slots: configs });
       happen({ kind: "wake" });
     },
-    underWay: (): number => known.requests.size + orders.size,
+    underWay: (): number => underWay(known),
     drain: (): void => happen({ kind: "draining" }),
     stop: (): void => {
       happen({ kind: "stopping" });

@@ -300,7 +300,7 @@ export interface JobEnd {
 }
 
 export type OrderFault =
-  | { readonly code: "busy" | "implicit" }
+  | { readonly code: "busy" | "implicit" | "draining" }
   | { readonly code: "unload-failed" | "load-failed"; readonly cause: string; readonly retryAfterS: number };
 
 export type Effect =

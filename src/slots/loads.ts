@@ -49,7 +49,7 @@ export function loaded(move: Move, slot: SlotRecord, job: Job, result: Done): vo
 
 export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer): void {
   const { nowMs } = move.known;
-  if (job.fault !== null) return failJob(move, slot, job, job.fault, true);
+  if (job.fault !== null) return loadFailed(move, slot, job, job.fault);
   if (answer.kind === "silent" && nowMs < job.untilMs) return pause(move, job);
   if (answer.kind !== "listing") return failJob(move, slot, job, "lemond did not say where the model is", true);
   const listed = listedFor(move.known, slot);
@@ -78,6 +78,16 @@ export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthA
   job.pauseMs = FIRST_PAUSE_MS;
   enterStage(move, slot, job, "warming");
   askChild(move, slot, job, job.fresh.child);
+}
+
+/** What a client sent to lemond's own path may be refused, and leave the model as it was. */
+function loadFailed(move: Move, slot: SlotRecord, job: Job, fault: string): void {
+  const listed = job.order?.forward ? listedFor(move.known, slot) : undefined;
+  if (listed && slot.last && isListedAs(slot.last, listed)) {
+    enter(move, slot, "offline");
+    adopt(move, slot, listed);
+  }
+  failJob(move, slot, job, fault, slot.child === null);
 }
 
 /** What the new child says of itself: the slot has it when it says 200. */

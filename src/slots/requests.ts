@@ -3,7 +3,7 @@ import type { LossCause, Lost } from "../dispatch/attempt.ts";
 import { retryAfterS, secondsUntil } from "./backoff.ts";
 import { childOf, followUse, forgetUnused, isDialled, isSharedUrl } from "./children.ts";
 import { isLoading, phaseOf, startJob, waitReason } from "./jobs.ts";
-import type { Child, Failure, Job, Label, Move, NewRequest, Request, SlotRecord } from "./known.ts";
+import type { Child, Failure, Job, Known, Label, Move, NewRequest, Request, SlotRecord } from "./known.ts";
 import { type Way, wayOf } from "./repair.ts";
 import { actingOn, isShown } from "./roster.ts";
 
@@ -121,6 +121,13 @@ export function decideHeld(move: Move, slot: SlotRecord): void {
   const held = slot.held.flatMap((id) => move.known.requests.get(id) ?? []);
   for (const isFirst of [true, false])
     for (const request of held) if (request.isContinuation === isFirst) decide(move, slot, request);
+}
+
+/** What the end of the server waits for: requests, those that are held among them, and an operator's orders. */
+export function underWay({ requests, slots }: Known): number {
+  let orders = 0;
+  for (const { job } of slots.values()) if (job?.order) orders++;
+  return requests.size + orders;
 }
 
 /** The attempt is over; the request may go on. */

@@ -133,6 +133,8 @@ function orderError({ name, model, state }: SlotRecord, fault: OrderFault, lemon
         `Slot ${name} has no section in the configuration, so it cannot be swapped.`,
         details,
       );
+    case "draining":
+      return new DispatchError("server.draining", "The server is stopping.");
     case "unload-failed": {
       const error = { upstream: name, target: lemondUrl, error: "ConnectError", cause: fault.cause };
       return new DispatchError(

@@ -3,7 +3,7 @@
 // to be carried out in order when it has returned, and each answer comes back as an event with the question's number.
 import { check, weigh } from "./check.ts";
 import { childOf, examined, observe, portRefused, serveByName, suspectAll } from "./children.ts";
-import { askChild, askLemond } from "./jobs.ts";
+import { askChild, askLemond, tellOrder } from "./jobs.ts";
 import type { Effect, Event, Job, Known, Move, Settings, SlotRecord } from "./known.ts";
 import { beginLoad, loaded, noteUnload, readBack, warm } from "./loads.ts";
 import { drain, takeDown, takenDown, takeOrder, unloadedByOrder } from "./orders.ts";
@@ -96,7 +96,10 @@ function take(move: Move, event: Event): void {
       known.isStopping = true;
       for (const request of known.requests.values())
         if (request.child !== null) move.effects.push({ do: "cut", request: request.id, cause: "stopping" });
-      for (const slot of known.slots.values()) decideHeld(move, slot);
+      for (const slot of known.slots.values()) {
+        decideHeld(move, slot);
+        if (slot.job?.order) tellOrder(move, slot.job.order, { code: "draining" });
+      }
       return;
     case "wake":
       poll(move);
