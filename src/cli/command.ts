@@ -4,7 +4,7 @@ import pkg from "../../package.json" with { type: "json" };
 import { helpText, parseArgs } from "./args.ts";
 import { printCompletion } from "./completion.ts";
 import { MOST_FETCHES } from "./fetches.ts";
-import { isOpenToAll, systemFiles } from "../config/files.ts";
+import { canRead, systemFiles } from "../config/files.ts";
 import { ownHosts } from "../config/machine.ts";
 import { fail } from "./outcome.ts";
 
@@ -43,13 +43,15 @@ export async function run(argv: readonly string[]): Promise<void> {
     }
     case "doctor": {
       const { runDoctor } = await import("../host/doctor.ts");
-      const out = (text: string): void => void process.stdout.write(text);
+      const { hasSystemd, runCommand } = await import("../host/system.ts");
       process.exitCode = await runDoctor(args, {
         ...systemFiles,
-        isOpenToAll,
+        canRead,
         env: process.env,
         version: pkg.version,
-        out,
+        hasSystemd: hasSystemd(),
+        run: runCommand,
+        out: (text) => void process.stdout.write(text),
       });
       break;
     }

@@ -14,12 +14,20 @@ export const systemFiles: Files = {
   listFolder: (path) => readdirSync(path),
 };
 
-/** Whether every user can read the file, by its mode and those of the folders above it; access lists are not looked at. */
-export function isOpenToAll(path: string): boolean {
+/** Whether that user can read the file, by its mode and those of the folders above it; null is a user without rights of its own. Access lists are not looked at. */
+export function canRead(path: string, user: { readonly uid: number; readonly gid: number } | null): boolean {
+  const has = (file: string, bit: number): boolean => {
+    const { mode, uid, gid } = statSync(file);
+    const shift = uid === user?.uid ? 6 : gid === user?.gid ? 3 : 0;
+    return (mode & (bit << shift)) !== 0;
+  };
   const isReachable = (folder: string): boolean =>
-    (statSync(folder).mode & 0o001) !== 0 && (folder === dirname(folder) || isReachable(dirname(folder)));
-  return (statSync(path).mode & 0o004) !== 0 && isReachable(dirname(path));
+    has(folder, SEARCH) && (folder === dirname(folder) || isReachable(dirname(folder)));
+  return has(path, READ) && isReachable(dirname(path));
 }
+
+const READ = 0o4;
+const SEARCH = 0o1;
 
 export type Read<T> =
   | { readonly ok: true; readonly value: T }

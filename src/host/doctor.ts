@@ -4,15 +4,21 @@ import { loadConfig } from "../config/config.ts";
 import { serviceEnvironment } from "../config/environment.ts";
 import { examine } from "./examine.ts";
 import { attemptRead, type Files } from "../config/files.ts";
-import { type Finding, findings } from "./findings.ts";
-import { UNIT } from "./layout.ts";
+import { type Finding, ok, serious, warning } from "./finding.ts";
+import { findings } from "./findings.ts";
+import { findUser, UNIT, USER, USERS } from "./layout.ts";
+import { readShow, serviceFindings, SHOW } from "./service.ts";
+import type { Ran } from "./steps.ts";
 import { ownHosts } from "../config/machine.ts";
 import type { Env } from "../config/secrets.ts";
 
 export interface DoctorIo extends Files {
-  isOpenToAll(path: string): boolean;
+  /** Whether that user can read the file; null is a user without rights of its own. */
+  canRead(path: string, user: { readonly uid: number; readonly gid: number } | null): boolean;
   readonly env: Env;
   readonly version: string;
+  readonly hasSystemd: boolean;
+  run(command: readonly string[]): Promise<Ran>;
   out(text: string): void;
 }
 
@@ -25,9 +31,10 @@ export async function runDoctor(asked: { flags: Flags; isJson: boolean }, io: Do
 }
 
 async function examined(flags: Flags, io: DoctorIo): Promise<Finding[]> {
-  const notes: Finding[] = [];
+  const isInstalled = attemptRead(() => io.readFile(UNIT)).ok;
+  const notes: Finding[] = isInstalled ? await aboutService(io) : [];
   const service = serviceEnvironment(io.readFile);
-  if (service.fault !== null) notes.push({ level: "warning", what: service.fault, advice: "run doctor as root" });
+  if (service.fault !== null) notes.push(warning(service.fault, "run doctor as root"));
 
   const { listFolder } = io;
   const read: string[] = [];
@@ -39,20 +46,34 @@ async function examined(flags: Flags, io: DoctorIo): Promise<Finding[]> {
   const loaded = loadConfig({ readFile, listFolder, ownHosts, args: flags, env: { ...service.env, ...io.env } });
   if (!loaded.ok) {
     const advice = "mend it; hal0-dispatch --check tells whether it is right";
-    return [...notes, ...loaded.faults.map((what): Finding => ({ level: "serious", what, advice }))];
+    return [...notes, ...loaded.faults.map((what) => serious(what, advice))];
   }
-  const from = loaded.source ?? "the defaults, since there is no file";
-  notes.push({ level: "ok", what: `the configuration is right: ${from}`, advice: null });
-  for (const what of loaded.notes) notes.push({ level: "warning", what, advice: "nothing, if that is meant" });
-  // Root reads everything; the service has a user without rights of its own.
-  const closed = attemptRead(() => io.readFile(UNIT)).ok ? read.filter((path) => !io.isOpenToAll(path)) : [];
-  for (const path of closed)
-    notes.push({
-      level: "warning",
-      what: `${path} cannot be read by every user, and the service's has no rights of its own`,
-      advice: "chmod o+r, and o+x its folders; if it holds keys: systemctl edit hal0-dispatch, SupplementaryGroups=",
-    });
+  notes.push(ok(`the configuration is right: ${loaded.source ?? "the defaults, since there is no file"}`));
+  for (const what of loaded.notes) notes.push(warning(what, "nothing, if that is meant"));
+  if (isInstalled) notes.push(...aboutFiles(read, io));
   return [...notes, ...findings(await examine(loaded.config, io.version))];
+}
+
+async function aboutService({ hasSystemd, run }: DoctorIo): Promise<Finding[]> {
+  if (!hasSystemd)
+    return [warning("the service is installed and systemd does not run here", "start hal0-dispatch some other way")];
+  const { code, said } = await run(SHOW);
+  if (code === 0) return serviceFindings(readShow(said));
+  return [warning(`systemd does not say how the service is: ${said.trim()}`, "run doctor as root")];
+}
+
+/** Root reads everything; the service is another user. */
+function aboutFiles(read: readonly string[], { readFile, canRead }: DoctorIo): Finding[] {
+  const users = attemptRead(() => readFile(USERS));
+  const user = users.ok ? findUser(users.value) : null;
+  return read
+    .filter((path) => !canRead(path, user))
+    .map((path) =>
+      warning(
+        `${path} cannot be read by ${USER}, the user of the service`,
+        `chgrp ${USER} ${path} && chmod g+r ${path}; its folders need o+x`,
+      ),
+    );
 }
 
 function printed(found: readonly Finding[]): string {

@@ -1,10 +1,11 @@
-// Looks at everything that doctor judges: lemond, its models, their children, the port. Asks and reads, changes nothing.
+// Looks at everything that doctor judges: each lemond, its models, their children, the port. Asks and reads, changes nothing.
 import { createServer } from "node:net";
 import * as v from "valibot";
 import { OWN_CONNECTION } from "../dispatch/attempt.ts";
-import type { Config } from "../config/config.ts";
-import type { ListedModel, Seen, SeenChild, SeenPort } from "./findings.ts";
-import { createLemonade, type HealthAnswer, typeOfLabels } from "../lemonade/lemonade.ts";
+import type { Config, LemonadeConfig, SlotConfig } from "../config/config.ts";
+import { isThisMachine } from "../config/machine.ts";
+import type { ListedModel, Seen, SeenChild, SeenLemond, SeenPort } from "./finding.ts";
+import { createLemonade, type HealthAnswer, type LoadedModel, typeOfLabels } from "../lemonade/lemonade.ts";
 import { createProbe } from "../lemonade/probe.ts";
 import { plainModel } from "../lemonade/names.ts";
 import { watchChild } from "../lemonade/process.ts";
@@ -19,25 +20,48 @@ const Live = v.object({ status: v.literal("ok") });
 const Health = v.object({ status: v.picklist(["ok", "draining"]), version: v.optional(v.string()) });
 
 export async function examine(config: Config, version: string): Promise<Seen> {
-  const lemonade = createLemonade(config.lemonade);
-  const ask = askerOf(config.lemonade.url, config.lemonade.apiKey);
-  const [health, isLive, models, lemondConfig, port] = await Promise.all([
+  const further = config.lemonades.map((lemonade) => lookAtLemond(config, lemonade, lemonade.name));
+  const [port, ...lemonds] = await Promise.all([
+    lookAtPort(config.server),
+    lookAtLemond(config, config.lemonade, null),
+    ...further,
+  ]);
+  return { config, version, lemonds, port };
+}
+
+/** `name` is null for the first. */
+async function lookAtLemond(config: Config, lemond: LemonadeConfig, name: string | null): Promise<SeenLemond> {
+  const lemonade = createLemonade(lemond);
+  const ask = askerOf(lemond.url, lemond.apiKey);
+  const [health, isLive, models, lemondConfig] = await Promise.all([
     lemonade.health(0),
     lemonade.isLive(),
     ask("/v1/models?show_all=true", Models),
     ask("/internal/config", LemondConfig),
-    lookAtPort(config.server),
   ]);
+  const slots = config.slots.filter((slot) => slot.lemonade === name);
   return {
-    config,
-    version,
+    name,
+    config: lemond,
+    slots,
+    isHere: isThisMachine(new URL(lemond.url).host),
     health,
     isLive,
+    isOther: health.kind === "silent" && (await lacks(`${lemond.url}/v1/health`)),
     models: models?.data.map(listedModel) ?? null,
     evictsByDefault: lemondConfig?.auto_evict === true,
-    children: await lookAtChildren(config, health),
-    port,
+    children: await lookAtChildren(slots, lemond.autoSlots, health),
   };
+}
+
+async function lacks(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(url, { ...OWN_CONNECTION, signal: AbortSignal.timeout(ANSWER_MS) });
+    await response.arrayBuffer();
+    return response.status === 404;
+  } catch {
+    return false; // Nobody is there, or it does not answer: then it is not known what it is.
+  }
 }
 
 function listedModel({ id, downloaded, labels }: v.InferOutput<typeof Models>["data"][number]): ListedModel {
@@ -45,26 +69,31 @@ function listedModel({ id, downloaded, labels }: v.InferOutput<typeof Models>["d
 }
 
 /** Those of the slots; of every model where each is served. */
-async function lookAtChildren({ slots, lemonade }: Config, health: HealthAnswer): Promise<SeenChild[]> {
+async function lookAtChildren(
+  slots: readonly SlotConfig[],
+  autoSlots: boolean,
+  health: HealthAnswer,
+): Promise<SeenChild[]> {
   if (health.kind !== "listing") return [];
+  const looked = health.loaded.map((loaded) => {
+    const slot = slots.find(({ model }) => plainModel(model) === plainModel(loaded.model));
+    return slot || autoSlots ? lookAtChild(loaded, slot?.via ?? "auto") : null;
+  });
+  return (await Promise.all(looked)).filter((child) => child !== null);
+}
+
+async function lookAtChild(loaded: LoadedModel, via: SlotConfig["via"]): Promise<SeenChild> {
+  // The same rule as for a slot's requests: what they do not dial is nobody's to knock at.
+  const isDialled = loaded.isReachable && via !== "lemond" && (via === "child" || loaded.recipe === "llamacpp");
+  if (!isDialled) return { loaded, isPidVisible: false, sign: null };
+  const process = watchChild(loaded);
+  const isPidVisible = process !== null;
+  process?.close();
   const probe = createProbe();
-  const ours = health.loaded.filter(
-    ({ model }) => lemonade.autoSlots || slots.some((slot) => plainModel(slot.model) === plainModel(model)),
-  );
-  return Promise.all(
-    ours.map(async (loaded) => {
-      const process = watchChild(loaded);
-      const isPidVisible = process !== null;
-      process?.close();
-      const sign = await probe.health(loaded.url);
-      if (sign !== "ok" || isPidVisible || loaded.checkpoint === null) return { loaded, isPidVisible, sign };
-      return {
-        loaded,
-        isPidVisible,
-        sign: await probe.identity(loaded.url, loaded.checkpoint, AbortSignal.timeout(ANSWER_MS)),
-      };
-    }),
-  );
+  const sign = await probe.health(loaded.url);
+  if (sign !== "ok" || isPidVisible || loaded.checkpoint === null) return { loaded, isPidVisible, sign };
+  const identity = await probe.identity(loaded.url, loaded.checkpoint, AbortSignal.timeout(ANSWER_MS));
+  return { loaded, isPidVisible, sign: identity };
 }
 
 async function lookAtPort({ host, port, apiKeys }: Config["server"]): Promise<SeenPort> {

@@ -1,4 +1,5 @@
 // What systemd says of the service, in words: whether it runs, and if not, why and what to do. Pure.
+import { type Finding, ok, serious, warning } from "./finding.ts";
 import { UNIT_NAME, UNMOUNTABLE } from "./unit.ts";
 
 export interface Service {
@@ -132,4 +133,26 @@ function reasonOf({ result, exitCode, signal }: Service): Trouble | null {
   if (result === "start-limit-hit")
     return { what: "it was started too often within a minute", advice: "nothing is wrong with it" };
   return result === "success" || result === "" ? null : { what: `systemd says ${result}`, advice: LOOK };
+}
+
+/** What doctor says of it. */
+export function serviceFindings(service: Service): Finding[] {
+  const trouble = troubleOf(service);
+  const without = service.lacksMounts
+    ? `, without ${UNMOUNTABLE.join(" and ")}, whose mounts this container refuses`
+    : "";
+  return [
+    trouble === null ? ok(`the service runs${without}`) : serious(trouble.what, trouble.advice),
+    ...(service.isEnabled
+      ? []
+      : [warning("the service does not start with the machine", "systemctl enable hal0-dispatch")]),
+    ...(service.isStale
+      ? [
+          warning(
+            "the unit was changed since systemd read it",
+            "systemctl daemon-reload && systemctl restart hal0-dispatch",
+          ),
+        ]
+      : []),
+  ];
 }

@@ -1,6 +1,6 @@
 // lemond's control API: health, models, load, unload. Reports what lemond says as values; decides nothing.
-import { hostname, networkInterfaces } from "node:os";
 import * as v from "valibot";
+import { isThisMachine } from "../config/machine.ts";
 import { hostName, isLoopback } from "../http/loopback.ts";
 import { OWN_CONNECTION } from "../dispatch/attempt.ts";
 
@@ -198,9 +198,8 @@ interface Lemond {
 
 /** A lemond elsewhere lists ports of its own host: they are not ours to dial. */
 function lemondAt(url: string): Lemond {
-  const name = hostName(new URL(url).host);
-  const addresses = Object.values(networkInterfaces()).flatMap((found) => found?.map(({ address }) => address) ?? []);
-  return { name, isHere: isLoopback(name) || [hostname().toLowerCase(), ...addresses].includes(name) };
+  const { host } = new URL(url);
+  return { name: hostName(host), isHere: isThisMachine(host) };
 }
 
 function parseHealth(text: string, askedAt: number, lemond: Lemond): HealthAnswer {

@@ -1,59 +1,15 @@
 // What doctor finds, against the simulated Lemonade and real ports.
 import { describe, expect, test } from "bun:test";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isOpenToAll } from "../../src/config/files.ts";
-import { runDoctor } from "../../src/host/doctor.ts";
-import type { Finding } from "../../src/host/findings.ts";
+import { canRead } from "../../src/config/files.ts";
+import type { Finding } from "../../src/host/finding.ts";
 import { runBinary } from "../binary.ts";
+import { doctor, levels } from "../doctor.ts";
 import { startLemond } from "../lemond/index.ts";
 import { startStack } from "../stack.ts";
 
-const VERSION = "0.0.0-test";
-
-interface Asked {
-  readonly toml?: string;
-  /** /etc/hal0/dispatch.env; null is none. */
-  readonly environment?: string | null;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly lemonade?: string;
-  readonly port?: number;
-  readonly isInstalled?: boolean;
-  /** The files that every user can read; all of them where nothing is said. */
-  readonly open?: readonly string[];
-}
-
-/** Runs doctor with files of its own and reads its JSON. */
-async function doctor(asked: Asked) {
-  const { toml = "", environment = null, env = {}, lemonade, port = 0, isInstalled = false, open } = asked;
-  let text = "";
-  const missing = (): never => {
-    throw Object.assign(new Error("ENOENT"), { code: "ENOENT" });
-  };
-  const readFile = (path: string): string =>
-    path === "/etc/hal0/dispatch.toml"
-      ? toml
-      : path === "/etc/hal0/dispatch.env" && environment !== null
-        ? environment
-        : path === "/etc/systemd/system/hal0-dispatch.service" && isInstalled
-          ? "[Service]"
-          : missing();
-  const isOpenToAll = (path: string): boolean => open?.includes(path) ?? true;
-  const io = {
-    readFile,
-    listFolder: missing,
-    isOpenToAll,
-    env,
-    version: VERSION,
-    out: (more: string) => void (text += more),
-  };
-  const code = await runDoctor({ flags: { port: String(port), lemonade }, isJson: true }, io);
-  const found: Finding[] = JSON.parse(text);
-  return { code, text, found, of: (pattern: RegExp) => found.filter(({ what }) => pattern.test(what)) };
-}
-
-const levels = (found: readonly Finding[]): string[] => found.map(({ level }) => level);
 const slot = (name: string, model: string): string => `[slots.${name}]\nmodel = "${model}"\n`;
 
 test("where all is well, nothing is to be done and the exit code is 0", async () => {
@@ -62,35 +18,58 @@ test("where all is well, nothing is to be done and the exit code is 0", async ()
   const { code, found, of } = await doctor({ toml: slot("primary", "tiny-a"), lemonade: lemond.url });
   expect([code, levels(found)]).toEqual([0, found.map(() => "ok")]);
   expect(found.every(({ advice }) => advice === null)).toBe(true);
-  expect(of(/lemond 11\.7\.0 answers/).length).toBe(1);
+  expect(of(/lemond answers at \S+, version 11\.7\.0/).length).toBe(1);
   expect(of(/slot primary: tiny-a is loaded/).length).toBe(1);
   expect(of(new RegExp(`process ${lemond.child("tiny-a")?.pid} can be watched`)).length).toBe(1);
   // A doctor does no harm.
   expect([lemond.loads(), lemond.unloads(), lemond.unloadAlls()]).toEqual([1, 0, 0]);
 });
 
-test("a file that only root can read is told of where the service is installed", async () => {
-  await using lemond = await startLemond();
-  const told = async (asked: Asked) =>
-    levels((await doctor({ lemonade: lemond.url, ...asked })).of(/dispatch\.toml cannot be read by every user/));
-  expect(await told({ isInstalled: true, open: [] })).toEqual(["warning"]);
-  expect(await told({ isInstalled: true, open: ["/etc/hal0/dispatch.toml"] })).toEqual([]);
-  expect(await told({ isInstalled: false, open: [] })).toEqual([]);
-});
-
-test("a file is open to all by its own mode and those of the folders above it", async () => {
+test("a user can read a file by its mode and owner, and those of the folders above it", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hal0-open-"));
   const file = join(folder, "slot.toml");
   await writeFile(file, "");
-  const openAt = async (fileMode: number, folderMode: number): Promise<boolean> => {
+  const { uid, gid } = await stat(file);
+  const others = { uid: uid + 1, gid: gid + 1 };
+  const openAt = async (
+    fileMode: number,
+    folderMode: number,
+    user: Parameters<typeof canRead>[1],
+  ): Promise<boolean> => {
     await chmod(file, fileMode);
     await chmod(folder, folderMode);
-    return isOpenToAll(file);
+    return canRead(file, user);
   };
-  expect(await openAt(0o644, 0o755)).toBe(true);
-  expect(await openAt(0o640, 0o755)).toBe(false);
-  expect(await openAt(0o644, 0o750)).toBe(false);
+  for (const user of [others, null]) {
+    expect(await openAt(0o644, 0o755, user)).toBe(true);
+    expect(await openAt(0o640, 0o755, user)).toBe(false);
+    expect(await openAt(0o644, 0o750, user)).toBe(false);
+  }
+  expect(await openAt(0o640, 0o750, { ...others, gid })).toBe(true);
+  expect(await openAt(0o640, 0o710, { ...others, gid })).toBe(true);
+  expect(await openAt(0o600, 0o755, { ...others, gid })).toBe(false);
+  expect(await openAt(0o400, 0o700, { ...others, uid })).toBe(true);
   await rm(folder, { recursive: true });
+});
+
+test("a lemonade.url that is another server is said to be that", async () => {
+  using other = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("nothing", { status: 404 }) });
+  const { code, of } = await doctor({ lemonade: other.url.origin });
+  expect([code, levels(of(/is not lemond: it knows no \/v1\/health/))]).toEqual([1, ["serious"]]);
+});
+
+test("further lemonds are looked at as well, each with its own slots", async () => {
+  await using first = await startLemond();
+  await using attic = await startLemond({ models: [{ id: "tiny-z", labels: ["chat"] }] });
+  await attic.load("tiny-z");
+  const toml = `${slot("a", "tiny-a")}${slot("z", "tiny-z")}lemonade = "attic"\n[lemonades.attic]\nurl = "${attic.url}"\n`;
+  const { code, found, of } = await doctor({ toml, lemonade: first.url });
+  expect([code, new Set(levels(found))]).toEqual([0, new Set(["ok"])]);
+  expect(of(/slot a: lemond knows tiny-a/).length).toBe(1);
+  expect(of(/slot z: tiny-z is loaded/).length).toBe(1);
+  await attic.kill();
+  const down = await doctor({ toml, lemonade: first.url });
+  expect([down.code, levels(down.of(/where lemond attic should be/))]).toEqual([1, ["serious"]]);
 });
 
 test("a lemond that is not there is serious, and the port is looked at all the same", async () => {

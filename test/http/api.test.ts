@@ -195,6 +195,7 @@ describe("a path", () => {
         expect([method, path, response.status, response.headers.get("allow")]).toEqual([method, path, 405, allow]);
         const error = await errorOf(response);
         expect(error).toMatchObject({ code: "request.method_not_allowed", details: { method } });
+        expect(error.message).toBe(`${method} is not allowed at this path, which takes ${allow}.`);
       }
       const head = await fetch(stack.url + path, { method: "HEAD" });
       const isGet = allow.includes("GET");
