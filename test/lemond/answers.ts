@@ -16,8 +16,10 @@ export interface Answer {
 export interface ControlContext {
   readonly personality: Personality;
   readonly fleet: Fleet;
-  readonly models: readonly Spec[];
-  readonly aliases: Readonly<Record<string, string>>;
+  /** Both change: by a delete, by `/internal/aliases`. */
+  readonly models: Spec[];
+  readonly aliases: Record<string, string>;
+  readonly pull: { readonly steps: number; readonly stepMs: number };
   readonly lemondPingMs: number;
   readonly maxModels: number;
   readonly apiKey: string | undefined;

@@ -1,4 +1,5 @@
 // Which reply a llama-server gives to a request. No faults, no sockets.
+import { hasWideBounds } from "./adjust.ts";
 import { modelsBody, propsBody, slotsBody } from "./child-about.ts";
 import * as dialects from "./child-dialects.ts";
 import * as replies from "./child-replies.ts";
@@ -71,6 +72,8 @@ function post(path: string, incoming: Hashed, settings: ChildSettings): Routed {
   if (sim.promptTokens !== undefined && sim.promptTokens > ctxSize) {
     return plain(replies.contextExceeded(sim.promptTokens, ctxSize));
   }
+  if (hasWideBounds(body["tools"]))
+    return plain(replies.invalid("Failed to initialize samplers: failed to parse grammar"));
   return { ...handler({ settings, body, sim }), sim };
 }
 

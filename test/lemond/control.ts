@@ -16,6 +16,7 @@ import type { Exchange } from "./http-peer.ts";
 import { refusalOf } from "./gate.ts";
 import { sendPlain } from "./lemond-send.ts";
 import { healthBody } from "./health.ts";
+import { addAlias, listAliases, pin, pull, remove, removeAlias, removeOllama } from "./manage.ts";
 import { media, tokenized } from "./media.ts";
 import { specOf } from "./names.ts";
 import { ollama } from "./ollama.ts";
@@ -29,6 +30,8 @@ export async function control(exchange: Exchange, context: ControlContext): Prom
   const folded = foldedPath(exchange.path);
   const route = isServed(context, exchange.path) ? routeAt(exchange.method, folded) : undefined;
   if (refusal === undefined && route?.kind === "direct") return proxied(exchange, folded, context);
+  if (refusal === undefined && (route?.path === "/v1/pull" || route?.path === "/api/pull"))
+    return pull(exchange, folded, context);
   if (refusal === undefined && route?.kind === "via" && folded !== "/v1/tokenize")
     return folded.startsWith("/api/") ? ollama(exchange, folded, context) : media(exchange, folded, context);
   const answer = refusal ?? (await answerTo(exchange, folded, route, context));
@@ -55,7 +58,8 @@ async function answerTo(
     await fleet.settled();
   const handler = handlers[`${route?.method} ${route?.path}`];
   if (handler !== undefined) return handler(exchange, context, folded);
-  if (route !== undefined) return plainAnswer(route, exchange.path);
+  // A socket that is not upgraded is no route of lemond's.
+  if (route !== undefined && route.kind !== "socket") return plainAnswer(route, exchange.path);
   const isWrongMethod = exchange.method === "GET" && /^\/(api\/)?v[01]\//.test(exchange.path);
   if (isWrongMethod && isServed(context, exchange.path) && routeAt("POST", folded) !== undefined)
     return { status: 405, body: '{"error": "Method Not Allowed. Use POST for this endpoint"}' };
@@ -81,6 +85,12 @@ const handlers: Readonly<Record<string, Handler>> = {
     return spec === undefined ? modelNotFound(context, id) : { status: 200, body: modelBody(context, spec) };
   },
   "GET /v1/stats": (_, context) => stats(context),
+  "POST /v1/delete": remove,
+  "DELETE /api/delete": removeOllama,
+  "GET /internal/aliases": (_, context) => listAliases(context),
+  "POST /internal/aliases": addAlias,
+  "DELETE /internal/aliases/{alias}": ({ path }, context) => removeAlias(path, context),
+  "POST /internal/pin": pin,
   "POST /v1/tokenize": tokenized,
   "GET /api/tags": (_, context) => tags(context),
   "GET /api/ps": (_, context) => running(context),

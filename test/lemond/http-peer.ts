@@ -15,6 +15,17 @@ export interface Exchange extends Incoming {
   /** The reply is complete; `close` sends FIN after it. */
   finish(close?: boolean): void;
   cut(how: "fin" | "rst"): void;
+  /** The connection is HTTP no more: what comes from now on goes to `onBytes`, and its worker is free. */
+  upgrade(onBytes: (bytes: Uint8Array) => void): Upgraded;
+}
+
+export interface Upgraded {
+  /** Resolves when the kernel has the bytes, or the connection is gone. */
+  write(bytes: Uint8Array): Promise<void>;
+  end(how: "fin" | "rst"): void;
+  /** Stop reading: the other side's bytes fill the kernel. */
+  pause(): void;
+  resume(): void;
 }
 
 /** Both servers: `Keep-Alive: timeout=5, max=100` (recordings 70, 71). */
@@ -36,8 +47,14 @@ export type Socket = Bun.Socket<{ peer: Peer | null }>;
 export function createPeer(
   socket: Socket,
   connection: number,
-  { onExchange, idleMs }: { readonly onExchange: (exchange: Exchange) => void; readonly idleMs: number },
+  options: {
+    readonly onExchange: (exchange: Exchange) => void;
+    readonly idleMs: number;
+    readonly onUpgrade: () => void;
+  },
 ): Peer {
+  const { onExchange, idleMs } = options;
+  let raw: ((bytes: Uint8Array) => void) | undefined;
   let isStarted = false;
   let isGone = false;
   let isAnswering = false;
@@ -119,6 +136,12 @@ export function createPeer(
       cut(how) {
         if (settle()) end(how);
       },
+      upgrade(onBytes) {
+        raw = onBytes;
+        clearTimeout(timer);
+        options.onUpgrade();
+        return { write, end, pause: () => socket.pause(), resume: () => socket.resume() };
+      },
     });
   };
 
@@ -144,7 +167,8 @@ export function createPeer(
       for (const bytes of early.splice(0)) parser.feed(bytes);
     },
     feed(bytes) {
-      if (!isStarted) early.push(bytes);
+      if (raw !== undefined) raw(bytes);
+      else if (!isStarted) early.push(bytes);
       else {
         clearTimeout(timer);
         parser.feed(bytes);

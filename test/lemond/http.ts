@@ -26,19 +26,22 @@ export interface HttpServer {
 export function serveHttp(options: ServerOptions): HttpServer {
   const peers = new Set<Peer>();
   const waiting: Peer[] = [];
-  let served = 0;
   let connections = 0;
 
+  /** Those that have a worker. */
+  const served = new Set<Peer>();
+  const release = (peer: Peer): void => {
+    if (!served.delete(peer)) return;
+    const next = waiting.shift();
+    if (next === undefined) return;
+    served.add(next);
+    next.start();
+  };
   const leave = (peer: Peer): void => {
     peers.delete(peer);
     const at = waiting.indexOf(peer);
-    if (at >= 0) {
-      waiting.splice(at, 1);
-      return;
-    }
-    const next = waiting.shift();
-    if (next === undefined) served -= 1;
-    else next.start();
+    if (at >= 0) waiting.splice(at, 1);
+    release(peer);
   };
 
   const listener = Bun.listen<{ peer: Peer | null }>({
@@ -56,11 +59,11 @@ export function serveHttp(options: ServerOptions): HttpServer {
         }
         socket.setNoDelay(true);
         connections += 1;
-        const peer = createPeer(socket, connections, options);
+        const peer: Peer = createPeer(socket, connections, { ...options, onUpgrade: () => release(peer) });
         socket.data = { peer };
         peers.add(peer);
-        if (served < (options.workers ?? Infinity)) {
-          served += 1;
+        if (served.size < (options.workers ?? Infinity)) {
+          served.add(peer);
           peer.start();
         } else waiting.push(peer);
       },

@@ -1,15 +1,23 @@
 // The simulated Lemonade: lemond on a real port in this process, a real child process per model on a port of its own.
-// It answers as the recordings in `test/wire/` do; `recordings.test.ts` holds it to them.
+// It answers as the recordings in `test/wire/` do, and where they are silent as lemond's and llama.cpp's source says; each file
+// names which. Nothing here sleeps in the hope of a state: every wait is for an event. Disposing kills every child ever started.
 //
-//   await using lemond = await startLemond({ version: "10.6" });
-//   await lemond.load("tiny-a");
+//   await using lemond = await startLemond({ version: "10.6", ...realTimes });
+//   await lemond.load("tiny-a");                    // another client's POST /v1/load
 //   await lemond.child("tiny-a")?.kill();           // gone, and 10.6 still lists it
 //   const call = await lemond.receivedAny("/v1/unload");
 //
-// A request body's `sim` field scripts that one reply (`child-sim.ts`), `child.set({ … })` breaks a child (`types.ts`),
-// `holdLoads`, `holdHealth`, `failLoads`, `evict`, `kill` break lemond. Nothing here sleeps in the hope of a state: every
-// wait is for an event and ends by itself. Disposing kills every child ever started.
+// What can be asked of it, each explained in types.ts and model-spec.ts:
+//   a lemond      version, models, aliases, maxModels, apiKey, adminKey, workers, port, ports, pids, pull
+//   its times     loadMs, unloadMs, graceMs, closeMs, warmMs, deathNoticeMs, watchdogMs, idleEvictMs, pingMs, lemondPingMs, idleMs;
+//                 `realTimes` has the measured ones; endsAtTerm, answerLoadEarly
+//   a model       recipe, type, components, checkpoint, labels, maxContextWindow, chat: template, build, says, text, reasoning
+//   one reply     the `sim` field of a request's body, or of a form: child-sim.ts (tokens, text, tokenMs, raw, cut, bodyKb, …)
+//   a child       child.set({ hang, wedge, refuse, loading, dieOnPost, closeBeforeReply, … }), kill, received, requests
+//   its lemond    load, unload, evict, holdLoads, holdHealth, failLoads, setLoadMs, setMute, kill, restart, sockets, log
+//   its routes    routes.ts: every one that lemond 11.7 registers, with what the door makes of it
 import type { ControlContext } from "./answers.ts";
+import { callOf, type MutableCall } from "./calls.ts";
 import { control } from "./control.ts";
 import { createFleet, type Fleet } from "./fleet.ts";
 import { serveHttp, type HttpServer } from "./http.ts";
@@ -17,15 +25,26 @@ import type { Exchange } from "./http-peer.ts";
 import { createHold } from "./lock.ts";
 import { personalityOf } from "./personality.ts";
 import { createPorts } from "./ports.ts";
-import { foldedPath } from "./routes.ts";
 import type { ChildProcess } from "./process.ts";
 import { completeSpec, type ModelSpec } from "./model-spec.ts";
 import type { Call, Lemond, LemondOptions } from "./types.ts";
+import { isUpgrade, openSocket } from "./sockets.ts";
+import type { MutableSocket } from "./socket-session.ts";
 import { createLog } from "./waiters.ts";
 
 export { realTimes } from "./real-times.ts";
 export type { ChatSettings, ModelSpec } from "./model-spec.ts";
-export type { Call, Child, ChildRequest, DeathPoint, Faults, Latch, Lemond, LemondOptions } from "./types.ts";
+export type {
+  LemondSocket,
+  Call,
+  Child,
+  ChildRequest,
+  DeathPoint,
+  Faults,
+  Latch,
+  Lemond,
+  LemondOptions,
+} from "./types.ts";
 
 const defaultModels: readonly ModelSpec[] = [
   { id: "tiny-a" },
@@ -35,8 +54,6 @@ const defaultModels: readonly ModelSpec[] = [
   { id: "tiny-rr", checkpoint: "/models/tiny-rerank.gguf", type: "reranking" },
 ];
 
-type MutableCall = { -readonly [K in keyof Call]: Call[K] };
-
 export async function startLemond(options: LemondOptions = {}): Promise<Lemond> {
   const personality = personalityOf(options.version ?? "11.7");
   const models = (options.models ?? defaultModels).map((spec) => completeSpec(spec, personality.version));
@@ -45,6 +62,8 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
   const deathNoticeMs = options.deathNoticeMs ?? 5;
   const idleMs = options.idleMs ?? 5000;
   const calls = createLog<MutableCall>();
+  const sockets = createLog<MutableSocket>();
+  const aliases = { ...options.aliases };
   const loadLog: { readonly model: string; readonly kind: "touch" | "load" | "replace" }[] = [];
   const children: ChildProcess[] = [];
   const failures = new Map<string, { times: number; message: string }>();
@@ -54,6 +73,7 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
   let mute: { release(): void } | undefined;
   let loadMs = options.loadMs ?? 60;
   let hiddenPids = 1;
+  let lines = 0;
 
   const newFleet = (ports: ReturnType<typeof createPorts>): Fleet =>
     createFleet({
@@ -99,7 +119,8 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       personality,
       fleet,
       models,
-      aliases: options.aliases ?? {},
+      aliases,
+      pull: { steps: options.pull?.steps ?? 3, stepMs: options.pull?.stepMs ?? 5 },
       lemondPingMs: options.lemondPingMs ?? 1000,
       maxModels,
       apiKey: options.apiKey,
@@ -107,7 +128,7 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       healthHold,
     };
     exchange.onGone(() => (call.isAborted = true));
-    call.status = await control(exchange, context);
+    call.status = isUpgrade(exchange) ? openSocket(exchange, context, sockets) : await control(exchange, context);
   };
   const listen = (port: number): HttpServer =>
     serveHttp({
@@ -160,6 +181,13 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
     load: (model, loadOptions = {}) => post("/v1/load", { model_name: model, ...loadOptions }),
     unload: (model) => post("/v1/unload", { model_name: model }),
     evict: (model, how = {}) => fleet.evict(model, how.silentMs),
+    sockets: sockets.items,
+    socketAny: (match = () => true) => sockets.any(match, "lemond: a socket"),
+    log(message) {
+      const entry = { level: "Info", line: message, seq: (lines += 1), timestamp: new Date().toISOString() };
+      for (const socket of sockets.items)
+        if (socket.isSubscribed()) void socket.send(JSON.stringify({ entry, type: "logs.entry" }));
+    },
     failLoads: (model, times = 1, message = "llama-server failed to start") =>
       void failures.set(model, { times, message }),
     holdLoads: () => loadHold.hold(),
@@ -187,37 +215,4 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       ports.close();
     },
   };
-}
-
-function callOf({ method, target, path, headers, body, connection }: Exchange): MutableCall {
-  const parsed = body.length <= 1 << 20 ? jsonOrText(body.toString("utf8")) : null;
-  return {
-    method,
-    path: target,
-    route: foldedPath(path),
-    headers,
-    body: parsed,
-    bodyBytes: body.length,
-    bodySha256: new Bun.CryptoHasher("sha256").update(body).digest("hex"),
-    model: modelOf(parsed),
-    connection,
-    at: Date.now(),
-    status: undefined,
-    isAborted: false,
-  };
-}
-
-function jsonOrText(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Malformed bodies are part of what is recorded.
-    return text;
-  }
-}
-
-function modelOf(body: unknown): string | undefined {
-  if (typeof body !== "object" || body === null) return undefined;
-  const name = "model_name" in body ? body.model_name : "model" in body ? body.model : undefined;
-  return typeof name === "string" ? name : undefined;
 }

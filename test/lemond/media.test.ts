@@ -118,6 +118,19 @@ test("a lost child is repaired by 11.7 and reported by 10.6, with 500 for pictur
   }
 });
 
+test("a painter that is evicted before it paints is 500, where others are 404", async () => {
+  await using lemond = await startLemond({ models: [...models, { id: "SD-2", recipe: "sd-cpp", type: "image" }] });
+  const latch = lemond.holdLoads();
+  const painting = post(lemond, "/v1/images/generations", { model: "SD-Turbo", prompt: "x" });
+  await lemond.receivedAny("/v1/images/generations");
+  const other = lemond.load("SD-2");
+  await lemond.receivedAny("/v1/load");
+  latch.release();
+  const reply = await painting;
+  expect([reply.status, (await answered(reply)).error?.type]).toEqual([500, "model_not_loaded"]);
+  expect((await other).status).toBe(200);
+});
+
 test("tokenize asks the model that was used last, whatever is named, and nobody where none is", async () => {
   await using lemond = await startLemond({ models });
   const asked = { model: "kokoro-v1", content: "Red" };

@@ -41,7 +41,7 @@ export async function ollama(exchange: Exchange, path: string, context: ControlC
     // Also of a model that is there and cannot be loaded it says that it was not found.
     if (passed.refusal.kind === "load-failed") return say(plainError(404, `model '${name}' not found${advice}`));
     // What the router says of a lost child is no chunk: its words are left out, and the end is a regular one.
-    await outlet.finish(words.lineOf({ model: name, done: false }) + words.lineOf(words.doneOf(path, name, "stop")));
+    await outlet.finish(words.lineOf(words.chunkOf(path, name, {})) + words.lineOf(words.doneOf(path, name, "stop")));
     return 200;
   }
   const passed = await through(context, about, async (entry) => {
@@ -87,7 +87,7 @@ async function lines(
 ): Promise<void> {
   await outlet.open();
   const response = await askChild(exchange, entry, { path: childPath(path), body });
-  const lostWords = words.lineOf({ model: name, done: false });
+  const lostWords = words.lineOf(words.chunkOf(path, name, {}));
   if (response.status >= 400) await outlet.write(lostWords);
   const decoder = new TextDecoder();
   let rest = "";

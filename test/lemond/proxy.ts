@@ -1,4 +1,5 @@
 // A prompt through lemond's own port, plain or streaming: passed on to the model's child, and wrapped as each generation does.
+import { adjusted } from "./adjust.ts";
 import { parseBody, type Body } from "./child-sim.ts";
 import { malformed, modelNotFound, type Answer, type ControlContext } from "./answers.ts";
 import type { Entry } from "./entry.ts";
@@ -18,8 +19,9 @@ export async function proxied(exchange: Exchange, path: string, context: Control
   };
   const is106 = context.personality.version === "10.6";
   const text = exchange.body.toString("utf8");
-  const body = parseBody(text);
-  if (body === null) return say(malformed(context, text));
+  const given = parseBody(text);
+  if (given === null) return say(malformed(context, text));
+  const body = adjusted(path, given);
   const id = body["model"];
   if (typeof id !== "string" || id === "") {
     const error = { message: "Invalid request: No model specified in request", type: "invalid_request" };
@@ -39,7 +41,7 @@ export async function proxied(exchange: Exchange, path: string, context: Control
   }
   const outlet = createOutlet(exchange, context, { contentType: "text/event-stream", pings: true });
   const passed = await through(context, about, (entry) => {
-    const asked = wantsOwnName(spec) ? inItsWords(entry, body) : text;
+    const asked = wantsOwnName(spec) || body !== given ? inItsWords(entry, body) : text;
     return stream(exchange, { path, body: asked }, context, entry, outlet);
   });
   if (passed.kind === "done") return 200;

@@ -40,6 +40,8 @@ export interface LemondOptions {
   readonly workers?: number;
   /** Silence after which a child's stream carries `:`. Default 30000. */
   readonly pingMs?: number;
+  /** How many lines of progress a download has, and the time before each. Default 3 and 5. */
+  readonly pull?: { readonly steps?: number; readonly stepMs?: number };
   /** Silence after which a stream through lemond 11.7 carries `: ping`. Real and default: 1000. */
   readonly lemondPingMs?: number;
   /** Idle time after which lemond and children close a connection. Real and default: 5000. */
@@ -137,6 +139,26 @@ export interface Child {
   openSockets(): Promise<number>;
 }
 
+/** A WebSocket that a client opened at lemond. */
+export interface LemondSocket {
+  /** As it came, with its query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The key, and how it came; a first message of type `auth` is among the messages. */
+  readonly credential: { readonly way: "header" | "query" | "subprotocol"; readonly key: string } | undefined;
+  readonly messages: readonly string[];
+  /** Resolves when the kernel has taken it. */
+  send(text: string): Promise<void>;
+  close(code: number, reason?: string): void;
+  /** RST. */
+  cut(): void;
+  /** Stop reading, and go on. */
+  pause(): void;
+  resume(): void;
+  /** The code that the client closed with; 1006 without one. */
+  readonly closed: Promise<number>;
+}
+
 export interface Latch {
   release(): void;
 }
@@ -176,6 +198,11 @@ export interface Lemond extends AsyncDisposable {
    * longer listed: after `graceMs` at most, when a more silent child stays behind as an orphan.
    */
   evict(model: string, how?: { readonly silentMs?: number }): Promise<void>;
+  readonly sockets: readonly LemondSocket[];
+  /** The first socket that matches, past ones included; rejects after 10 s. */
+  socketAny(match?: (socket: LemondSocket) => boolean): Promise<LemondSocket>;
+  /** A line of lemond's log, to all who subscribed. */
+  log(message: string): void;
   failLoads(model: string, times?: number, message?: string): void;
   holdLoads(): Latch;
   holdHealth(): Latch;
