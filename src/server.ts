@@ -12,7 +12,7 @@ import { createProbe } from "./lemonade/probe.ts";
 import { type Clock, systemClock } from "./observe/clock.ts";
 import type { Log } from "./observe/log.ts";
 import type { Gauges, Metrics } from "./observe/metrics.ts";
-import { rememberRepairs } from "./observe/repairs.ts";
+import { createRecords } from "./observe/records.ts";
 import type { RepairRecord } from "./slots/slot.ts";
 import type { Keeper } from "./slots/keeper.ts";
 import { createSlots, type Slots } from "./slots/slots.ts";
@@ -23,6 +23,8 @@ export interface ServerOptions {
   readonly version: string;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Where records are kept; null keeps them in memory. */
+  readonly stateFolder: string | null;
   readonly onRepair: (repair: RepairRecord) => void;
   readonly isStrict: boolean;
 }
@@ -51,7 +53,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const clock = systemClock;
   const running: Running = { config: options.config, isDraining: false };
   const parts = createParts(running, clock, options);
-  const { accepted, slots, remotes, events, app, looked } = parts;
+  const { accepted, slots, remotes, records, events, app, looked } = parts;
   // First of all: where the port is taken, that is the one thing to say.
   app.listen({ hostname: running.config.server.host, port: running.config.server.port });
   // What is loaded, and what could be, is known before the first request is dispatched; a lemond that does not answer holds up nobody.
@@ -80,6 +82,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       // Replies on their way are written out; a client that does not read them does not hold up the end.
       await Promise.race([server.stop(), clock.sleep(LAST_BYTES_MS)]);
       await server.stop(true);
+      await records.close();
       log.info("server.stopped");
     },
   };
@@ -92,7 +95,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
   const firstByteTimeoutMs = (): number => running.config.server.firstByteTimeoutMs;
   const instance = crypto.randomUUID();
   const accepted = createAccepted();
-  const repairs = rememberRepairs();
+  const records = createRecords({ folder: options.stateFolder, log, metrics });
   const slots = createSlots({
     config: running.config,
     slotDefaults,
@@ -104,7 +107,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     firstByteTimeoutMs,
     onState: (slot, state) => events.entered(slot, state),
     onRepair: (repair) => {
-      events.repaired(repairs.add(repair));
+      events.repaired(records.repaired(repair));
       options.onRepair(repair);
     },
     isStrict,
@@ -127,6 +130,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
       lemonade: lemonade(),
       lemonades: lemonades(),
     }),
+    records,
   });
   const dispatch = createDispatch({
     config,
@@ -136,6 +140,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     instance,
     log,
     metrics,
+    records,
     now: clock.now,
   });
   const api = createApi({
@@ -145,9 +150,12 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     lemonade,
     lemonades,
     events,
-    repairs,
+    records,
     isDraining,
-    scrape: () => metrics.scrape(gaugesOf(slots, remotes)),
+    scrape: () => {
+      records.settle();
+      return metrics.scrape(gaugesOf(slots, remotes));
+    },
   });
   const { promise: firstLook, resolve: looked } = Promise.withResolvers<void>();
   let hasLooked = false;
@@ -164,7 +172,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     ownHosts: ownHosts(),
     log,
   });
-  return { accepted, slots, remotes, events, app, looked };
+  return { accepted, slots, remotes, records, events, app, looked };
 }
 
 function gaugesOf(slots: Slots, remotes: Remotes): Gauges {

@@ -1,5 +1,6 @@
 // Reads the event feed as a client does, and serves a feed of its own for what needs no slots.
 import { createEvents, type Status } from "../src/http/feed.ts";
+import type { RequestRecord } from "../src/observe/requests.ts";
 import type { SlotSnapshot } from "../src/slots/snapshot.ts";
 
 export interface Told {
@@ -64,9 +65,18 @@ export const slotNow = (fields: Partial<SlotSnapshot> = {}): SlotSnapshot => ({
 
 export const status = (): Status => ({ status: "ok", version: "0", lemonade: { up: true, version: "11.7.0" } });
 
+/** Records of a server that has served nothing. */
+export const noRecords = {
+  requestsAfter: () => ({ count: 0, records: [] as RequestRecord[] }),
+  headline: () => {
+    const nothing = { served: 0, waited_ms: 0, continued: 0, fell_back: 0, recovered: 0 };
+    return { today: nothing, week: nothing };
+  },
+};
+
 /** The feed alone on a port of its own. */
 export function serveEvents(slots: () => readonly SlotSnapshot[]) {
-  const events = createEvents({ slots, status });
+  const events = createEvents({ slots, status, records: noRecords });
   const server = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",

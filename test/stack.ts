@@ -22,6 +22,8 @@ export interface StackOptions {
   readonly lemonade?: Partial<Config["lemonade"]>;
   readonly lemonades?: Config["lemonades"];
   readonly upstreams?: Config["upstreams"];
+  /** Where records are kept. Default: in memory. */
+  readonly stateFolder?: string;
 }
 
 export interface Stack extends AsyncDisposable {
@@ -130,7 +132,15 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const repairs: RepairRecord[] = [];
   const metrics = createMetrics("0.0.0-test");
   const onRepair = (repair: RepairRecord): void => void repairs.push(repair);
-  const server = await startServer({ config, version: "0.0.0-test", log, metrics, onRepair, isStrict: true });
+  const server = await startServer({
+    config,
+    version: "0.0.0-test",
+    log,
+    metrics,
+    stateFolder: options.stateFolder ?? null,
+    onRepair,
+    isStrict: true,
+  });
   const { url } = server;
 
   const line: Stack["line"] = async (event, match = () => true) => {

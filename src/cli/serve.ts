@@ -46,7 +46,10 @@ export async function serve(flags: Flags, version: string): Promise<void> {
   process.on("SIGINT", () => void stop());
   process.on("SIGHUP", () => void reload());
 
-  const options = { config, version, log, metrics: createMetrics(version), onRepair: () => {}, isStrict: false };
+  // systemd names the folders of StateDirectory= there, with colons in between.
+  const stateFolder = process.env["STATE_DIRECTORY"]?.split(":")[0] || null;
+  const metrics = createMetrics(version);
+  const options = { config, version, log, metrics, stateFolder, onRepair: () => {}, isStrict: false };
   const server = await startServer(options).catch((error: unknown): never => {
     const { host, port } = config.server;
     const isTaken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";

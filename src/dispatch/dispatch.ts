@@ -52,9 +52,11 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const body = await entry.within(readBody(request, maxBodyBytes));
     const { model, wantsStream } = readAsked(body);
     decision.wantsStream = wantsStream;
+    decision.asked = model;
     const found = find(model);
     const upstream = found instanceof Promise ? await entry.within(found) : found;
     decision.upstream = upstream.name;
+    decision.isSlot = isSlot(upstream);
     const { route } = decision;
     const key = isSlot(upstream) ? null : upstream.config.apiKey;
     const call: Call = {
@@ -84,6 +86,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const { outcome } = sent;
     decision.target = sent.target;
     decision.label = sent.label;
+    decision.waitedMs = sent.waitedMs ?? null;
     if (outcome.kind === "reply") return { kind: "reply", reply: outcome, sent };
     if (outcome.kind === "client-gone") return outcome;
     if (outcome.kind === "lost" && outcome.cause === "stopping") return { kind: "error", error: stopping() };
@@ -98,10 +101,12 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       case "reply":
         return streams.ofReply(result.reply, result.sent);
       case "client-gone":
+        decision.end(result.kind);
         return new Response(null, { status: CLIENT_GONE });
       case "error": {
         const response = errorResponse(result.error, decision.route.dialect, decision.requestId);
         name(response.headers, decision);
+        decision.end("complete");
         return response;
       }
     }

@@ -34,6 +34,7 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
   const body = (start: Pending, isSse: boolean): ReadableStream<Uint8Array> => {
     const leave = (): void => {
       current?.end(null);
+      decision.end("client-gone");
       entry.leave();
     };
     entry.keep();
@@ -43,7 +44,9 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
       start,
       isSse,
       interruption: () => encoder.encode(errorEvent(interrupted(decision.upstream), route.dialect)),
+      seen: decision.tokens.see,
       onEnd: (end) => {
+        decision.end(end.kind);
         if (current) endStream(end, current, decision, deps);
         entry.leave();
       },
@@ -65,7 +68,11 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
       const headers = responseHeaders(reply.headers);
       name(headers, decision);
       const { status } = reply;
-      if ("body" in reply) return new Response(reply.body as Uint8Array<ArrayBuffer>, { status, headers });
+      if ("body" in reply) {
+        decision.tokens.see(reply.body);
+        decision.end("complete");
+        return new Response(reply.body as Uint8Array<ArrayBuffer>, { status, headers });
+      }
       if (decision.wantsStream) forStream(headers);
       current = sent;
       return new Response(body(ready(reply), reply.isSse), { status, headers });

@@ -9,7 +9,7 @@ import { DispatchError } from "./errors.ts";
 import { FEED_SILENCE_S, type Events, type Status } from "./feed.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { statusPage } from "../page/page.ts";
-import type { Repairs } from "../observe/repairs.ts";
+import type { Records } from "../observe/records.ts";
 import { availableNames } from "../dispatch/resolve.ts";
 import { findModel } from "../lemonade/names.ts";
 import { API_PREFIXES } from "./routes.ts";
@@ -25,7 +25,7 @@ export interface ApiDeps {
   readonly lemonade: () => Status["lemonade"];
   readonly lemonades: () => Status["lemonades"];
   readonly events: Events;
-  readonly repairs: Repairs;
+  readonly records: Records;
   readonly isDraining: () => boolean;
   readonly scrape: () => ReturnType<Metrics["scrape"]>;
 }
@@ -139,7 +139,8 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
       handler: (request) => deps.events.open(request),
       silenceS: FEED_SILENCE_S,
     },
-    { method: "GET", path: "/api/repairs", handler: () => Response.json(deps.repairs.list()) },
+    { method: "GET", path: "/api/repairs", handler: () => Response.json(deps.records.repairs()) },
+    { method: "GET", path: "/api/requests", handler: () => Response.json(deps.records.requests()) },
     { method: "GET", path: "/api/slots", handler: () => Response.json(deps.slots.all().map(snapshot)) },
     {
       method: "GET",

@@ -2,13 +2,17 @@
 // Looks at the slots only while somebody reads, a few times a second: a thousand requests are not a thousand events.
 import { stopping } from "./accepted.ts";
 import { createReader, type Reader } from "./feed-reader.ts";
+import type { Records } from "../observe/records.ts";
 import type { RepairEntry } from "../observe/repairs.ts";
+import type { RequestRecord } from "../observe/requests.ts";
+import type { Headline } from "../observe/totals.ts";
 import type { SlotSnapshot } from "../slots/snapshot.ts";
 import { isRoutine, type SlotState } from "../slots/transitions.ts";
 
 export interface EventsDeps {
   readonly slots: () => readonly SlotSnapshot[];
   readonly status: () => Status;
+  readonly records: Pick<Records, "requestsAfter" | "headline">;
 }
 
 /** What each event of the feed holds. */
@@ -20,6 +24,9 @@ export interface FeedEvents {
   readonly history: { readonly since: string; readonly transitions: readonly Transition[] };
   readonly transition: Transition;
   readonly repair: RepairEntry;
+  /** One that has ended; of very many at once the newest. */
+  readonly request: RequestRecord;
+  readonly totals: Headline;
 }
 
 export interface LemonadeStatus {
@@ -56,6 +63,7 @@ export interface Events {
 
 export const LOOK_MS = 150;
 const LOOKS_A_BEAT = 100;
+const MOST_REQUESTS_A_LOOK = 25;
 /** A connection that takes nothing for so long is cut by the server (app.ts): three beats of 15 s. */
 export const FEED_SILENCE_S = 45;
 const HISTORY_MS = 3600 * 1000;
@@ -69,33 +77,44 @@ const HEADERS = {
 
 export function createEvents(deps: EventsDeps): Events {
   const readers = new Set<Reader>();
-  /** What the readers know, as text: by slot, and the server under "". */
+  /** What the readers know, as text, under the keys that they are told it by. */
   const shown = new Map<string, string>();
   const states = new Map<string, SlotState>();
   const since = new Date().toISOString();
   let transitions: Transition[] = [];
   let told = 0;
+  let requestsTold = 0;
   let looking: Timer | null = null;
   let isClosed = false;
 
-  const isNews = (name: string, data: object): boolean => {
-    const text = JSON.stringify(data);
-    if (shown.get(name) === text) return false;
-    shown.set(name, text);
-    return true;
-  };
-
   const tellAll = <E extends keyof FeedEvents>(key: string, event: E, data: FeedEvents[E]): void => {
     for (const reader of readers) reader.tell(key, event, data);
+  };
+
+  const tellNews = <E extends keyof FeedEvents>(key: string, event: E, data: FeedEvents[E]): void => {
+    const text = JSON.stringify(data);
+    if (shown.get(key) === text) return;
+    shown.set(key, text);
+    tellAll(key, event, data);
+  };
+
+  /** What happened once is told once: it has a key of its own. */
+  const tellOnce = <E extends keyof FeedEvents>(event: E, data: FeedEvents[E]): void => {
+    if (readers.size > 0) tellAll(`once ${++told}`, event, data);
   };
 
   /** Tells the readers what is new, and says what is. */
   const look = () => {
     const slots = deps.slots();
     const server = { ...deps.status(), slots: slots.map(({ name }) => name) };
-    for (const slot of slots) if (isNews(slot.name, slot)) tellAll(`slot ${slot.name}`, "slot", slot);
-    if (isNews("", server)) tellAll("server", "server", server);
-    return { slots, server };
+    const totals = deps.records.headline();
+    for (const slot of slots) tellNews(`slot ${slot.name}`, "slot", slot);
+    tellNews("server", "server", server);
+    tellNews("totals", "totals", totals);
+    const { count, records } = deps.records.requestsAfter(requestsTold);
+    requestsTold = count;
+    for (const record of records.slice(-MOST_REQUESTS_A_LOOK)) tellOnce("request", record);
+    return { slots, server, totals };
   };
 
   const startLooking = (): Timer => {
@@ -114,20 +133,16 @@ export function createEvents(deps: EventsDeps): Events {
     shown.clear();
   };
 
-  /** What happened once is told once: it has a key of its own. */
-  const tellOnce = <E extends keyof FeedEvents>(event: E, data: FeedEvents[E]): void => {
-    if (readers.size > 0) tellAll(`once ${++told}`, event, data);
-  };
-
   return {
     open: (request) => {
       if (isClosed) throw stopping();
       // Its signal has been given already, and would end no feed.
       if (request.signal.aborted) return new Response(null, { headers: HEADERS });
-      const { slots, server } = look();
+      const { slots, server, totals } = look();
       const reader = createReader(request.signal, () => leave(reader));
       for (const slot of slots) reader.tell(`slot ${slot.name}`, "slot", slot);
       reader.tell("server", "server", server);
+      reader.tell("totals", "totals", totals);
       const oldest = new Date(Date.now() - HISTORY_MS).toISOString();
       reader.tell("history", "history", { since, transitions: transitions.filter(({ time }) => time >= oldest) });
       readers.add(reader);

@@ -14,6 +14,8 @@ export interface Metrics {
   /** A load that no loss caused. */
   loaded(slot: string, outcome: Label): void;
   streamInterrupted(upstream: string): void;
+  /** What some replies of a slot say of their tokens: sums, and the speed of each that is known. */
+  answered(slot: string, tokens: { readonly prompt: number; readonly completion: number }, perSecond: number[]): void;
   /** The text for a scrape, with what is true now. */
   scrape(now: Gauges): Promise<{ readonly text: string; readonly contentType: string }>;
 }
@@ -33,6 +35,7 @@ export interface Gauges {
 
 const FIRST_BYTE_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 const RECOVERY_S = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 300, 600];
+const TOKENS_PER_SECOND = [1, 2, 5, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 400];
 
 const COUNTED_AT_ONCE = 100;
 
@@ -66,6 +69,13 @@ export function createMetrics(version: string): Metrics {
   const interrupted = new Counter(
     named("stream_interrupted_total", "Streams that broke off after their first byte.", ["upstream"]),
   );
+  const tokens = new Counter(
+    named("tokens_total", "Tokens that the replies of a slot say they took.", ["slot", "kind"]),
+  );
+  const tokensPerSecond = new Histogram({
+    ...named("tokens_per_second", "Tokens of an answer a second, by reply.", ["slot"]),
+    buckets: TOKENS_PER_SECOND,
+  });
   const inFlight = new Gauge(named("in_flight", "Requests under way at an upstream.", ["upstream"]));
   const waiting = new Gauge(named("waiting", "Requests held for a slot.", ["slot"]));
   const state = new Gauge(named("slot_state", "1 for the state that the slot is in, else 0.", ["slot", "state"]));
@@ -94,6 +104,11 @@ export function createMetrics(version: string): Metrics {
     },
     loaded: (slot, outcome) => loads.inc({ slot, outcome }),
     streamInterrupted: (upstream) => interrupted.inc({ upstream }),
+    answered: (slot, { prompt, completion }, perSecond) => {
+      tokens.inc({ slot, kind: "prompt" }, prompt);
+      tokens.inc({ slot, kind: "completion" }, completion);
+      for (const speed of perSecond) tokensPerSecond.observe({ slot }, speed);
+    },
     scrape: async (now) => {
       count();
       // Gauges are set anew, so that a slot or remote that is gone leaves no last value behind.

@@ -1,23 +1,26 @@
-// The last repairs as the operator reads them: what was lost, what was done, how long it took. Kept in memory only.
+// The last repairs as the operator reads them: what was lost, what was done, how long it took.
+import * as v from "valibot";
 import type { LossCause } from "../dispatch/attempt.ts";
 import type { RepairRecord } from "../slots/slot.ts";
 import type { Label } from "../slots/known.ts";
 
-/** One repair in `GET /api/repairs`, on the page and in the event feed. */
-export interface RepairEntry {
+/** One repair in `GET /api/repairs`, on the page, in the event feed, and as it is kept in the records' file. */
+export const RepairEntry = v.object({
   /** When it ended, ISO 8601. */
-  readonly time: string;
-  readonly slot: string;
-  readonly cause: string;
-  readonly outcome: Label;
+  time: v.string(),
+  slot: v.string(),
+  cause: v.string(),
+  /** A label that another version wrote is shown as it is. */
+  outcome: v.custom<Label>((value) => typeof value === "string"),
   /** URL of the child that was lost; null where there was none. */
-  readonly from: string | null;
+  from: v.nullable(v.string()),
   /** URL of the child that serves now; null where the repair failed. */
-  readonly to: string | null;
-  readonly duration_s: number;
+  to: v.nullable(v.string()),
+  duration_s: v.number(),
   /** The request that found the loss. */
-  readonly request_id: string | null;
-}
+  request_id: v.nullable(v.string()),
+});
+export type RepairEntry = Readonly<v.InferOutput<typeof RepairEntry>>;
 
 export interface Repairs {
   add(repair: RepairRecord): RepairEntry;
@@ -28,8 +31,9 @@ export interface Repairs {
 /** A week of a host that loses a model every hour. */
 const REMEMBERED = 200;
 
-export function rememberRepairs(): Repairs {
-  const entries: RepairEntry[] = [];
+/** `before` are those of an earlier run, newest first. */
+export function rememberRepairs(before: readonly RepairEntry[] = []): Repairs {
+  const entries = before.slice(0, REMEMBERED).toReversed();
   return {
     add: (repair) => {
       const { slot, outcome, from, to, durationMs, requestId } = repair;

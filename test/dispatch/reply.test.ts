@@ -9,10 +9,13 @@ import { createWait } from "../../src/dispatch/wait.ts";
 import { createAccepted } from "../../src/http/accepted.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
+import { createRecords } from "../../src/observe/records.ts";
 import { sourceOf } from "../relayed.ts";
 
 test("a reply that comes for a client that has left is closed, and its end is told", async () => {
-  const deps = { log: createLog("error", () => {}), metrics: createMetrics("0"), now: () => 0 };
+  const log = createLog("error", () => {});
+  const metrics = createMetrics("0");
+  const deps = { log, metrics, records: createRecords({ folder: null, log, metrics }), now: () => 0 };
   const decision = openDecision({ path: "chat/completions", dialect: "openai" }, "request", deps);
   const { promise, resolve } = Promise.withResolvers<Result>();
   const accepted = createAccepted();

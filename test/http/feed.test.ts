@@ -1,7 +1,7 @@
 // The event feed: what its readers are told, and when.
 import { expect, test } from "bun:test";
 import { createEvents, LOOK_MS } from "../../src/http/feed.ts";
-import { follow, serveEvents, slotNow, status, type Told } from "../feed.ts";
+import { follow, serveEvents, noRecords, slotNow, status, type Told } from "../feed.ts";
 import { stackConfig, startStack } from "../stack.ts";
 
 test("a reader is told all slots at once, as the slot API shows them, then the server and the last hour", async () => {
@@ -16,11 +16,12 @@ test("a reader is told all slots at once, as the slot API shows them, then the s
   expect(response.headers.get("cache-control")).toBe("no-store");
   const feed = follow(response);
   await feed.until(({ event }) => event === "history");
-  expect(feed.told.map(({ event }) => event)).toEqual(["slot", "slot", "server", "history"]);
+  expect(feed.told.map(({ event }) => event)).toEqual(["slot", "slot", "server", "totals", "history"]);
   const slots = (await (await fetch(`${stack.url}/api/slots`)).json()) as Told["data"][];
   expect(feed.told.slice(0, 2).map(({ data }) => data)).toEqual(slots);
   expect(feed.told[2]?.data).toMatchObject({ status: "ok", lemonade: { up: true }, slots: ["primary", "second"] });
-  expect(feed.told[3]?.data["transitions"]).toContainEqual(
+  expect(feed.told[3]?.data).toMatchObject({ today: { served: 0, waited_ms: 0 }, week: { served: 0 } });
+  expect(feed.told[4]?.data["transitions"]).toContainEqual(
     expect.objectContaining({ slot: "primary", from: "offline", to: "ready" }),
   );
   await feed.cancel();
@@ -89,12 +90,12 @@ test("a slot that does not change is told once", async () => {
   served.events.entered("primary", "ready");
   await Bun.sleep(LOOK_MS * 3);
   await feed.until(({ event }) => event === "transition");
-  expect(feed.told.map(({ event }) => event)).toEqual(["slot", "server", "history", "transition"]);
+  expect(feed.told.map(({ event }) => event)).toEqual(["slot", "server", "totals", "history", "transition"]);
   await Promise.all([feed.cancel(), second.cancel()]);
 });
 
 test("states that come with every request are no history", async () => {
-  const events = createEvents({ slots: () => [], status });
+  const events = createEvents({ slots: () => [], status, records: noRecords });
   for (const state of ["ready", "serving", "ready", "idle", "ready", "offline"] as const)
     events.entered("primary", state);
   const feed = follow(events.open(new Request("http://localhost/")));
@@ -111,7 +112,7 @@ test("the feeds end at once when the server stops, and none is opened afterwards
   const startedMs = performance.now();
   await Promise.all([stack.server.stop(), ...feeds.map((feed) => feed.ended())]);
   expect(performance.now() - startedMs).toBeLessThan(800);
-  const events = createEvents({ slots: () => [], status });
+  const events = createEvents({ slots: () => [], status, records: noRecords });
   events.close();
   expect(() => events.open(new Request("http://localhost/"))).toThrow("stopping");
 });

@@ -14,10 +14,12 @@ const CONTRACT: readonly (readonly [string, string, readonly string[]])[] = [
   ["hal0_dispatch_requests_total", "counter", ["route", "status", "upstream"]],
   ["hal0_dispatch_upstream_dead_total", "counter", ["error", "slot"]],
   ["hal0_dispatch_repairs_total", "counter", ["outcome", "slot"]],
+  ["hal0_dispatch_loads_total", "counter", ["outcome", "slot"]],
   ["hal0_dispatch_recovery_seconds", "histogram", ["slot"]],
   ["hal0_dispatch_time_to_first_byte_seconds", "histogram", ["upstream"]],
   ["hal0_dispatch_stream_interrupted_total", "counter", ["upstream"]],
-  ["hal0_dispatch_loads_total", "counter", ["outcome", "slot"]],
+  ["hal0_dispatch_tokens_total", "counter", ["kind", "slot"]],
+  ["hal0_dispatch_tokens_per_second", "histogram", ["slot"]],
   ["hal0_dispatch_in_flight", "gauge", ["upstream"]],
   ["hal0_dispatch_waiting", "gauge", ["slot"]],
   ["hal0_dispatch_slot_state", "gauge", ["slot", "state"]],
@@ -60,7 +62,7 @@ function valueOf(text: string, name: string, labels: Record<string, string> = {}
 
 /** A stack in which each counter and histogram has counted something. */
 async function startUsed(): Promise<Stack> {
-  const stack = await startStack({ lemonade: UNNOTICED });
+  const stack = await startStack({ lemonade: UNNOTICED, loaded: [] });
   await (await stack.chat()).text();
   await stack.child().kill();
   await (await stack.chat({ stream: true, sim: { tokens: 50, tokenMs: 5, cutAfterBytes: 2000 } })).text();

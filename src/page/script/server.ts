@@ -13,7 +13,7 @@ export interface Server {
 export interface Told {
   /** The feed has begun; the server's clock less ours, in ms. */
   readonly onLive: (skewMs: number, ask: Server["ask"]) => Promise<void>;
-  readonly events: { readonly [E in keyof FeedEvents]: (data: FeedEvents[E]) => void };
+  readonly events: { readonly [E in keyof FeedEvents]?: (data: FeedEvents[E]) => void };
 }
 
 /** The feed beats every 15 s. */
@@ -76,7 +76,7 @@ function tell(event: string, events: Told["events"]): void {
   const name = /^event: (.*)$/m.exec(event)?.[1] ?? "";
   const data = /^data: (.*)$/m.exec(event)?.[1];
   // An event of a newer server than this page is passed over.
-  if (data !== undefined && isEvent(name, events)) events[name](JSON.parse(data));
+  if (data !== undefined && isEvent(name, events)) events[name]?.(JSON.parse(data));
 }
 
 function isEvent(name: string, events: Told["events"]): name is keyof FeedEvents {
