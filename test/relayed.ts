@@ -2,6 +2,7 @@
 import type { Ended, Read, Source } from "../src/dispatch/attempt.ts";
 import { readFirst } from "../src/dispatch/beginning.ts";
 import { ready, relay, type RelayEnd } from "../src/dispatch/relay.ts";
+import type { Framing } from "../src/dispatch/sse.ts";
 
 export const INTERRUPTION = 'data: {"error":{"code":"dispatch.stream_interrupted"}}\n\n';
 
@@ -34,19 +35,19 @@ export interface Seen {
   readonly ends: readonly RelayEnd[];
 }
 
-export function start(first: Uint8Array, source: Source, isSse: boolean) {
+export function start(first: Uint8Array, source: Source, framing: Framing) {
   const ends: RelayEnd[] = [];
   const body = relay({
     start: ready({ first, source }),
-    isSse,
+    framing,
     interruption: () => Buffer.from(INTERRUPTION),
     onEnd: (end) => ends.push(end),
   });
   return { ends, reader: body.getReader() };
 }
 
-export async function relayed(first: Uint8Array, source: Source, isSse = true): Promise<Seen> {
-  const { ends, reader } = start(first, source, isSse);
+export async function relayed(first: Uint8Array, source: Source, framing: Framing = "sse"): Promise<Seen> {
+  const { ends, reader } = start(first, source, framing);
   const steps: Uint8Array[] = [];
   let hasFailed = false;
   for (;;) {
@@ -59,15 +60,15 @@ export async function relayed(first: Uint8Array, source: Source, isSse = true): 
 }
 
 /** What is read before the client gets anything; how it ended where nothing can be passed on. */
-export async function firstOf(source: Source, isSse: boolean): Promise<Uint8Array | Ended> {
-  const begun = await readFirst(source, isSse);
+export async function firstOf(source: Source, framing: Framing): Promise<Uint8Array | Ended> {
+  const begun = await readFirst(source, framing);
   return "first" in begun ? begun.first : begun;
 }
 
 /** From the first read of a reply to the last byte at the client; null where the loss came before the first event. */
 export async function throughBoth(chunks: readonly Uint8Array[], last: Read): Promise<Seen | null> {
   const source = sourceOf(chunks, last);
-  const first = await firstOf(source, true);
+  const first = await firstOf(source, "sse");
   return first instanceof Uint8Array ? relayed(first, source) : null;
 }
 

@@ -2,6 +2,7 @@
 // Never retries, never judges whether the target is worth another try.
 import { readFirst, readWhole } from "./beginning.ts";
 import type { Call } from "./call.ts";
+import type { Framing } from "./sse.ts";
 import { upload } from "./upload.ts";
 
 /**
@@ -38,7 +39,9 @@ export type Reply = {
   readonly kind: "reply";
   readonly status: number;
   readonly headers: Headers;
-} & ({ readonly body: Uint8Array } | { readonly first: Uint8Array; readonly source: Source; readonly isSse: boolean });
+} & (
+  { readonly body: Uint8Array } | { readonly first: Uint8Array; readonly source: Source; readonly framing: Framing }
+);
 
 export type Outcome = Reply | Ended;
 
@@ -108,8 +111,8 @@ async function exchange(call: Call, { url, objection: ask }: Dial, connection: C
   }
   const type = (replyHeaders.get("content-type") ?? "").toLowerCase();
   // In an encoded body there are no events to be seen, and none can be added to it.
-  const isSse = type.startsWith("text/event-stream") && isPlain(replyHeaders);
-  const isWhole = !isSse && (!call.wantsStream || type.includes("json"));
+  const framing = isPlain(replyHeaders) ? framingOf(type) : "none";
+  const isWhole = framing === "none" && (!call.wantsStream || type.includes("json"));
   const announced = Number(replyHeaders.get("content-length") ?? Number.NaN);
   if (isWhole && announced <= call.maxReplyBytes) {
     const whole = await connection.settle(response.value.bytes(), "truncated");
@@ -121,8 +124,13 @@ async function exchange(call: Call, { url, objection: ask }: Dial, connection: C
   // A reply that says that it is larger than the limit need not be read up to it first.
   const begun = isWhole
     ? await readWhole(source, announced > call.maxReplyBytes ? 0 : call.maxReplyBytes)
-    : await readFirst(source, isSse, call.progress?.onComment);
-  return "kind" in begun ? begun : { kind: "reply", status, headers: replyHeaders, isSse, ...begun };
+    : await readFirst(source, framing, call.progress?.onComment);
+  return "kind" in begun ? begun : { kind: "reply", status, headers: replyHeaders, framing, ...begun };
+}
+
+function framingOf(type: string): Framing {
+  if (type.startsWith("text/event-stream")) return "sse";
+  return type.startsWith("application/x-ndjson") ? "lines" : "none";
 }
 
 function isPlain(headers: Headers): boolean {

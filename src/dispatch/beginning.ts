@@ -1,7 +1,7 @@
 // What is read of a reply before any of it goes to the client: the first whole event of a stream, all of a plain reply.
 // While that lasts the attempt can still be repeated.
 import type { Ended, Source } from "./attempt.ts";
-import { endOfEvents, isComments, joined, MOST_EVENT_BYTES } from "./sse.ts";
+import { endOfWhole, type Framing, isComments, joined, MOST_EVENT_BYTES } from "./sse.ts";
 
 /** The bytes read so far, and where the rest comes from. */
 export interface Begun {
@@ -10,12 +10,12 @@ export interface Begun {
 }
 
 /**
- * Reads on until the first whole SSE event, the first bytes of any other stream, or the end. Comments before that event go
+ * Reads on until the first whole SSE event or line, the first bytes of any other stream, or the end. Comments before that event go
  * to `onComment`, where there is one; else they count as the first event.
  */
 export async function readFirst(
   source: Source,
-  isSse: boolean,
+  framing: Framing,
   onComment?: (bytes: Uint8Array) => void,
 ): Promise<Begun | Ended> {
   let first: Uint8Array = new Uint8Array();
@@ -25,10 +25,10 @@ export async function readFirst(
     if (read.kind !== "bytes") return read;
     const known = first.length;
     first = known === 0 ? read.bytes : joined([first, read.bytes]);
-    if (!isSse || first.length > MOST_EVENT_BYTES) return { first, source };
-    const whole = endOfEvents(first, known);
+    if (framing === "none" || first.length > MOST_EVENT_BYTES) return { first, source };
+    const whole = endOfWhole(framing, first, known);
     if (whole === 0) continue;
-    if (!onComment || !isComments(first.subarray(0, whole))) return { first, source };
+    if (framing !== "sse" || !onComment || !isComments(first.subarray(0, whole))) return { first, source };
     onComment(first.subarray(0, whole));
     first = first.subarray(whole);
   }

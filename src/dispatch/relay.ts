@@ -1,8 +1,8 @@
-// Gives a streamed reply to the client, whole SSE events only, and ends exactly once. While it waits for a reply, or for the
+// Gives a streamed reply to the client, whole SSE events or lines only, and ends exactly once. While it waits for a reply, or for the
 // rest of one that was cut, the client gets what the wait gives. Never decodes, splits or joins by content.
 import type { Ended, Read, Source } from "./attempt.ts";
 import type { Begun } from "./beginning.ts";
-import { endOfEvents, joined, MOST_EVENT_BYTES } from "./sse.ts";
+import { endOfWhole, type Framing, joined, MOST_EVENT_BYTES } from "./sse.ts";
 import type { WaitStep } from "./wait.ts";
 
 /** How a relay ended: the reply was complete, or the way in which the attempt ended. */
@@ -19,8 +19,8 @@ export interface Pending {
 
 export interface RelayOptions {
   readonly start: Pending;
-  readonly isSse: boolean;
-  /** The bytes that end a broken SSE stream. */
+  readonly framing: Framing;
+  /** The bytes that end a broken stream of events or lines. */
   readonly interruption: () => Uint8Array;
   /** Where the rest of a stream that was lost comes from; null where it cannot be had. */
   readonly resume?: (lost: Ended) => Pending | null;
@@ -35,7 +35,7 @@ type Controller = ReadableStreamDefaultController<Uint8Array>;
 const BLANK_LINE = new Uint8Array([10, 10]);
 
 /** The body for the client, pulled with backpressure (`highWaterMark: 0`): a client that stops reading stops the upstream. */
-export function relay({ start, isSse, interruption, resume, seen, onEnd }: RelayOptions): ReadableStream<Uint8Array> {
+export function relay({ start, framing, interruption, resume, seen, onEnd }: RelayOptions): ReadableStream<Uint8Array> {
   let pending: Pending | null = start;
   let source: Source | null = null;
   let tail: Uint8Array = new Uint8Array();
@@ -57,9 +57,9 @@ export function relay({ start, isSse, interruption, resume, seen, onEnd }: Relay
 
   /** Of what has come: what may go to the client now. */
   const passable = (bytes: Uint8Array): Uint8Array => {
-    if (!isSse) return bytes;
+    if (framing === "none") return bytes;
     const all = tail.length > 0 ? joined([tail, bytes]) : bytes;
-    const whole = endOfEvents(all, tail.length);
+    const whole = endOfWhole(framing, all, tail.length);
     if (all.length - whole > MOST_EVENT_BYTES) {
       tail = new Uint8Array();
       passedHalfAnEvent = true;
@@ -80,10 +80,11 @@ export function relay({ start, isSse, interruption, resume, seen, onEnd }: Relay
 
   /** True when there is nothing more to do in this pull, like the two below. */
   const breakOff = (how: Ended, controller: Controller): boolean => {
-    pending = isSse && !passedHalfAnEvent ? (resume?.(how) ?? null) : null;
+    pending = framing === "sse" && !passedHalfAnEvent ? (resume?.(how) ?? null) : null;
     tail = new Uint8Array();
     if (pending) return false;
-    if (isSse) return close(controller, passedHalfAnEvent ? joined([BLANK_LINE, interruption()]) : interruption(), how);
+    if (framing !== "none")
+      return close(controller, passedHalfAnEvent ? joined([BLANK_LINE, interruption()]) : interruption(), how);
     // There is no way to say it in this body: the client must see its transport fail.
     controller.error(new Error(how.kind));
     end(how);

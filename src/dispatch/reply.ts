@@ -9,6 +9,7 @@ import type { Decision, DecisionDeps } from "./decision.ts";
 import { interrupted } from "./failures.ts";
 import { type Next, type Pending, ready, relay, type RelayEnd } from "./relay.ts";
 import { formOf, type Result } from "./result.ts";
+import type { Framing } from "./sse.ts";
 import type { Wait } from "./wait.ts";
 
 export interface Streams {
@@ -31,7 +32,7 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
   let current: Sent | null = null;
 
   /** The request stays counted until the last byte, or until the client has left: one that read nothing cancels nothing. */
-  const body = (start: Pending, isSse: boolean): ReadableStream<Uint8Array> => {
+  const body = (start: Pending, framing: Framing): ReadableStream<Uint8Array> => {
     const leave = (): void => {
       current?.end(null);
       decision.end("client-gone");
@@ -42,7 +43,7 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
     else client.addEventListener("abort", leave, { once: true });
     return relay({
       start,
-      isSse,
+      framing,
       interruption: () => encoder.encode(errorEvent(interrupted(decision.upstream), route.dialect)),
       seen: decision.tokens.see,
       onEnd: (end) => {
@@ -75,7 +76,7 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
       }
       if (decision.wantsStream) forStream(headers);
       current = sent;
-      return new Response(body(ready(reply), reply.isSse), { status, headers });
+      return new Response(body(ready(reply), reply.framing), { status, headers });
     },
     ofWait: (first, wait, result) => {
       const headers = new Headers({ "content-type": "text/event-stream" });
@@ -93,7 +94,7 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
         // The reply of a client that has gone may have come at this very moment.
         leave: () => void result.then((late) => late.kind === "reply" && drop(late.reply, late.sent)),
       };
-      return new Response(body(start, true), { headers });
+      return new Response(body(start, "sse"), { headers });
     },
   };
 }

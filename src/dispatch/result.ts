@@ -41,7 +41,7 @@ export function formOf(result: Result, hasBegun: boolean, upstream: string, dial
       return { as: "last-event", text: errorEvent(result.error, dialect) };
     case "reply": {
       const { reply } = result;
-      if ("source" in reply && reply.isSse && reply.status < 400) return { as: "events" };
+      if ("source" in reply && reply.framing === "sse" && reply.status < 400) return { as: "events" };
       const own = "body" in reply && reply.status >= 400 ? errorIn(reply.body) : null;
       const text = own === null ? errorEvent(unfit(upstream, reply.status), dialect) : foreignErrorEvent(own, dialect);
       return { as: "last-event", text };

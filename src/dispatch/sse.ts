@@ -1,7 +1,22 @@
-// Where whole server-sent events end in a run of bytes. Pure; nothing is decoded.
+// Where whole server-sent events, or whole lines of JSON, end in a run of bytes. Pure; nothing is decoded.
+
+/** What a streamed reply consists of. Into `none` nothing can be added. */
+export type Framing = "sse" | "lines" | "none";
 
 /** An event longer than this is not waited for: it passes as it comes. */
 export const MOST_EVENT_BYTES = 1024 * 1024;
+
+/** How many of the bytes are whole events or lines; those behind a `Framing` of `none` always are. */
+export function endOfWhole(framing: Framing, bytes: Uint8Array, known = 0): number {
+  switch (framing) {
+    case "sse":
+      return endOfEvents(bytes, known);
+    case "lines":
+      return bytes.lastIndexOf(LF) + 1;
+    case "none":
+      return bytes.length;
+  }
+}
 
 /**
  * How many of the bytes are whole SSE events: up to and with the last blank line. Line ends are \n, \r\n or \r.

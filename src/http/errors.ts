@@ -1,8 +1,8 @@
 // Decides what a failure looks like to a client: code → status and type, and the shape that the client of each route reads.
 // Never prints a cause or a stack: `cause` is for the log.
 
-/** What the client of a route understands as an error: OpenAI chat and most others, Anthropic messages, OpenAI responses. */
-export type Dialect = "openai" | "anthropic" | "responses";
+/** What the client of a route understands as an error: OpenAI chat and most others, Anthropic messages, OpenAI responses, Ollama. */
+export type Dialect = "openai" | "anthropic" | "responses" | "ollama";
 
 const TABLE = {
   "request.invalid": { status: 400, type: "invalid_request_error" },
@@ -56,14 +56,24 @@ export class DispatchError extends Error {
 
 /** The error as the JSON reply of a route of that dialect. */
 export function errorResponse(error: DispatchError, dialect: Dialect, requestId: string): Response {
-  const body = dialect === "anthropic" ? { type: "error", ...envelope(error, dialect) } : envelope(error, dialect);
-  return Response.json(body, {
+  return Response.json(bodyOf(error, dialect), {
     status: error.status,
     headers: { ...error.headers, "x-request-id": requestId },
   });
 }
 
-/** The last event of a stream that failed, as SSE text ending in a blank line. `retry_after_s` stands for `Retry-After`. */
+function bodyOf(error: DispatchError, dialect: Dialect): Record<string, unknown> {
+  switch (dialect) {
+    case "anthropic":
+      return { type: "error", ...envelope(error, dialect) };
+    case "ollama":
+      return { error: error.message };
+    default:
+      return envelope(error, dialect);
+  }
+}
+
+/** The last event of a stream that failed: SSE text ending in a blank line, or Ollama's line. `retry_after_s` stands for `Retry-After`. */
 export function errorEvent(error: DispatchError, dialect: Dialect): string {
   const { message, code, headers } = error;
   const retry = headers["retry-after"];
@@ -80,6 +90,8 @@ export function foreignErrorEvent(error: Readonly<Record<string, unknown>>, dial
       return `data: ${JSON.stringify({ error })}\n\n`;
     case "anthropic":
       return `event: error\ndata: ${JSON.stringify({ type: "error", error })}\n\n`;
+    case "ollama":
+      return `${JSON.stringify({ error: error["message"] })}\n`;
     case "responses": {
       const { code, message } = error;
       const response = { status: "failed", error: { code, message } };

@@ -86,30 +86,30 @@ describe.each(LINE_ENDS)("events with lines that end in %s", (_, lineEnd) => {
 describe("the first event", () => {
   test("is waited for although its bytes come one by one", async () => {
     const source = sourceOf(pieces(Buffer.from("data: a\n\ndata: b\n\n"), 1));
-    expect(await firstOf(source, true)).toEqual(new Uint8Array(Buffer.from("data: a\n\n")));
+    expect(await firstOf(source, "sse")).toEqual(new Uint8Array(Buffer.from("data: a\n\n")));
     expect(source.reads).toBe(9);
   });
 
   test("may be a comment", async () => {
     const source = sourceOf([Buffer.from(":\n\n"), Buffer.from("data: a\n\n")]);
-    expect(await firstOf(source, true)).toEqual(Buffer.from(":\n\n"));
+    expect(await firstOf(source, "sse")).toEqual(Buffer.from(":\n\n"));
     expect(source.reads).toBe(1);
   });
 
   test("is not waited for past 1 MB, nor in a reply that is not SSE", async () => {
     const long = sourceOf([Buffer.alloc(MB, "x"), Buffer.from("y"), Buffer.from("never read")]);
-    expect((await firstOf(long, true)) instanceof Uint8Array && long.reads).toBe(2);
+    expect((await firstOf(long, "sse")) instanceof Uint8Array && long.reads).toBe(2);
     const plain = sourceOf([Buffer.from("no event"), Buffer.from("never read")]);
-    expect(await firstOf(plain, false)).toEqual(Buffer.from("no event"));
+    expect(await firstOf(plain, "none")).toEqual(Buffer.from("no event"));
     expect(plain.reads).toBe(1);
   });
 
   test("of a reply that ends without one is all there was", async () => {
     const half = sourceOf([Buffer.from("data: a")]);
-    expect(await firstOf(half, true)).toEqual(Buffer.from("data: a"));
+    expect(await firstOf(half, "sse")).toEqual(Buffer.from("data: a"));
     expect((await relayed(Buffer.from("data: a"), half)).text).toBe("data: a");
     const empty = sourceOf([]);
-    expect(await firstOf(empty, true)).toEqual(new Uint8Array());
+    expect(await firstOf(empty, "sse")).toEqual(new Uint8Array());
     expect(await relayed(new Uint8Array(), empty)).toMatchObject({ text: "", ends: [{ kind: "complete" }] });
   });
 });
@@ -117,7 +117,7 @@ describe("the first event", () => {
 describe("half an event", () => {
   test("waits for its rest and is not shown to the client before", async () => {
     const { promise: rest, resolve } = Promise.withResolvers<Read>();
-    const { reader } = start(Buffer.from("data: a\n\ndata: b"), { read: () => rest, cut: () => {} }, true);
+    const { reader } = start(Buffer.from("data: a\n\ndata: b"), { read: () => rest, cut: () => {} }, "sse");
     expect((await reader.read()).value).toEqual(Buffer.from("data: a\n\n"));
     const next = reader.read();
     const winner = await Promise.race([next, new Promise((later) => setImmediate(() => later("waiting")))]);
@@ -161,21 +161,37 @@ describe("half an event", () => {
 
 describe("a reply that is not SSE", () => {
   test("passes each piece at once, blank lines or not", async () => {
-    const seen = await relayed(Buffer.from("a"), sourceOf([Buffer.from("b\n\nc"), Buffer.from("d")]), false);
+    const seen = await relayed(Buffer.from("a"), sourceOf([Buffer.from("b\n\nc"), Buffer.from("d")]), "none");
     expect(seen.steps.map(latin1)).toEqual(["a", "b\n\nc", "d"]);
     expect(seen.ends).toEqual([{ kind: "complete" }]);
   });
 
   test("that is lost fails at the client, and nothing is put into it", async () => {
-    const seen = await relayed(Buffer.from("a"), sourceOf([Buffer.from("b")], LOST), false);
+    const seen = await relayed(Buffer.from("a"), sourceOf([Buffer.from("b")], LOST), "none");
     expect(seen).toMatchObject({ text: "ab", hasFailed: true, ends: [LOST] });
+  });
+});
+
+describe("a reply of lines of JSON", () => {
+  test("is begun when its first line is whole, and passes whole lines", async () => {
+    const source = sourceOf([Buffer.from('{"a":'), Buffer.from('1}\n{"b"'), Buffer.from(":2}\n{}")]);
+    const first = await firstOf(source, "lines");
+    expect(first).toEqual(new Uint8Array(Buffer.from('{"a":1}\n{"b"')));
+    const seen = await relayed(Buffer.from('{"a":1}\n{"b"'), source, "lines");
+    expect(seen.steps.map(latin1)).toEqual(['{"a":1}\n', '{"b":2}\n', "{}"]);
+    expect(seen.ends).toEqual([{ kind: "complete" }]);
+  });
+
+  test("that is lost ends with a line that says so, in the place of half a line", async () => {
+    const seen = await relayed(Buffer.from('{"a":1}\n'), sourceOf([Buffer.from('{"b"')], LOST), "lines");
+    expect(seen).toMatchObject({ text: `{"a":1}\n${INTERRUPTION}`, hasFailed: false, ends: [LOST] });
   });
 });
 
 describe("the relay", () => {
   test("reads nothing that the client has not asked for", async () => {
     const source = sourceOf(Array.from({ length: 100 }, () => Buffer.from("data: a\n\n")));
-    const { reader } = start(Buffer.from("data: a\n\n"), source, true);
+    const { reader } = start(Buffer.from("data: a\n\n"), source, "sse");
     await Bun.sleep(0);
     expect(source.reads).toBe(0);
     await reader.read();
@@ -186,7 +202,7 @@ describe("the relay", () => {
 
   test("cuts the source when the client leaves, and ends once", async () => {
     const source = sourceOf([Buffer.from("data: b\n\n")]);
-    const { ends, reader } = start(Buffer.from("data: a\n\n"), source, true);
+    const { ends, reader } = start(Buffer.from("data: a\n\n"), source, "sse");
     await reader.read();
     await reader.cancel();
     await reader.cancel();
@@ -196,7 +212,7 @@ describe("the relay", () => {
 
   test("ends once also where a read was under way when the client left", async () => {
     const { promise, resolve } = Promise.withResolvers<Read>();
-    const { ends, reader } = start(Buffer.from("a"), { read: () => promise, cut: () => {} }, false);
+    const { ends, reader } = start(Buffer.from("a"), { read: () => promise, cut: () => {} }, "none");
     await reader.read();
     const next = reader.read();
     await reader.cancel();
@@ -213,7 +229,7 @@ describe("the relay", () => {
 
   test("cuts the source of a client that leaves before it has read anything", async () => {
     const source = sourceOf([]);
-    const { ends, reader } = start(Buffer.from("data: a\n\n"), source, true);
+    const { ends, reader } = start(Buffer.from("data: a\n\n"), source, "sse");
     await reader.cancel();
     expect(source.cuts).toEqual([{ kind: "client-gone" }]);
     expect(ends).toEqual([{ kind: "client-gone" }]);

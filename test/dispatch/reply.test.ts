@@ -32,7 +32,7 @@ test("a reply that comes for a client that has left is closed, and its end is to
     headers: new Headers(),
     first: Buffer.from(""),
     source,
-    isSse: true,
+    framing: "sse",
   };
   const ends: unknown[] = [];
   const sent: Sent = { outcome: reply, label: null, target: "", headers: {}, end: (cause) => void ends.push(cause) };

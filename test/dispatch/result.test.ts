@@ -4,12 +4,13 @@ import type { Reply } from "../../src/dispatch/attempt.ts";
 import type { Sent } from "../../src/dispatch/call.ts";
 import { heartbeatOf, type WaitProgress } from "../../src/dispatch/heartbeat.ts";
 import { formOf, type Result, statusOf } from "../../src/dispatch/result.ts";
+import type { Framing } from "../../src/dispatch/sse.ts";
 import { DispatchError, type Dialect } from "../../src/http/errors.ts";
 import { MODEL_ROUTES } from "../../src/http/routes.ts";
 import { sourceOf } from "../relayed.ts";
 
 const sent: Sent = { outcome: { kind: "client-gone" }, label: null, target: "", headers: {}, end: () => {} };
-const answered = (status: number, rest: { body: Uint8Array } | { isSse: boolean }): Result => {
+const answered = (status: number, rest: { body: Uint8Array } | { framing: Framing }): Result => {
   const stream = "body" in rest ? rest : { first: new Uint8Array(), source: sourceOf([]), ...rest };
   const reply: Reply = { kind: "reply", status, headers: new Headers(), ...stream };
   return { kind: "reply", reply, sent };
@@ -24,9 +25,9 @@ const failed = (
 });
 
 const RESULTS: readonly (readonly [string, number, Result])[] = [
-  ["a stream", 200, answered(200, { isSse: true })],
-  ["a stream with an error's status", 500, answered(500, { isSse: true })],
-  ["a stream that is no SSE", 200, answered(200, { isSse: false })],
+  ["a stream", 200, answered(200, { framing: "sse" })],
+  ["a stream with an error's status", 500, answered(500, { framing: "sse" })],
+  ["a stream that is no SSE", 200, answered(200, { framing: "none" })],
   ["a plain reply", 200, plain(200, "{}")],
   ["an upstream's own error", 400, plain(400, '{"error":{"code":400,"message":"too long","type":"x"}}')],
   ["an error in one text", 404, plain(404, '{"error":"Model not loaded: X"}')],
@@ -74,7 +75,12 @@ describe("after the first heartbeat", () => {
   });
 
   test("what cannot be an event is an error of ours that names the upstream", () => {
-    for (const result of [plain(500, "<html>"), plain(200, "{}"), plain(500, "null"), answered(200, { isSse: false })])
+    for (const result of [
+      plain(500, "<html>"),
+      plain(200, "{}"),
+      plain(500, "null"),
+      answered(200, { framing: "none" }),
+    ])
       expect(lastEvent(result)).toMatchObject({
         error: { code: "dispatch.upstream_unavailable", details: { upstream: "primary", status: statusOf(result) } },
       });

@@ -45,6 +45,11 @@ describe.each(TABLE)("%s", (code, status, type, anthropicType) => {
     });
   });
 
+  test(`is a ${status} whose text Ollama's clients read`, async () => {
+    const response = errorResponse(error, "ollama", "req-1");
+    expect([response.status, await response.json()]).toEqual([status, { error: "What happened." }]);
+  });
+
   test("tells when to come back if it is a 503, and only then", () => {
     const { headers } = errorResponse(error, "openai", "req-1");
     expect(headers.get("retry-after")).toBe(status === 503 ? "1" : null);
@@ -61,7 +66,7 @@ test("a thrower that knows better says when to come back", () => {
 test("the cause of an error is for the log alone", async () => {
   const error = new DispatchError("server.internal", "Internal error.", {}, {}, new Error("canary"));
   expect(error.cause).toBeInstanceOf(Error);
-  for (const dialect of ["openai", "anthropic", "responses"] as const) {
+  for (const dialect of ["openai", "anthropic", "responses", "ollama"] as const) {
     const response = errorResponse(error, dialect, "req-1");
     expect((await response.text()) + JSON.stringify([...response.headers])).not.toContain("canary");
   }
@@ -89,6 +94,10 @@ describe("the last event of a broken stream", () => {
   test("is an error event for messages", () => {
     const data = { type: "error", error: { type: "api_error", ...common } };
     expect(read("anthropic")).toEqual({ event: "error", data });
+  });
+
+  test("is a line for Ollama", () => {
+    expect(errorEvent(error, "ollama")).toBe('{"error":"Broke\\noff \\"here\\"."}\n');
   });
 
   test("is a failed response for responses", () => {
