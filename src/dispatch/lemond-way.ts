@@ -1,4 +1,5 @@
 // How a model route is asked of lemond itself: the same path at its own port, with lemond's name for the model. Pure.
+import { replaceField, scanFields } from "../http/json-scan.ts";
 import type { ModelRoute } from "../http/routes.ts";
 import type { LemondWay } from "./call.ts";
 
@@ -12,7 +13,8 @@ function wayOf({ path }: ModelRoute): LemondWay {
   return { isOnlyWay: false, url: (origin) => `${origin}/v1/${path}`, rewrite: withModel };
 }
 
+/** Only the bytes of `model` change. */
 function withModel(body: Uint8Array<ArrayBuffer>, model: string): Uint8Array<ArrayBuffer> {
-  const fields: Record<string, unknown> = JSON.parse(new TextDecoder().decode(body));
-  return new TextEncoder().encode(JSON.stringify({ ...fields, model }));
+  const scan = scanFields(body, ["model"]);
+  return scan.ok ? replaceField(body, "model", scan.spans.get("model") ?? null, JSON.stringify(model)) : body;
 }

@@ -1,6 +1,7 @@
 // Reads a request body once, within its limit, and looks at the two fields that dispatch needs. The bytes stay the client's.
 import * as v from "valibot";
 import { DispatchError } from "./errors.ts";
+import { scanFields, valueAt } from "./json-scan.ts";
 
 export interface Asked {
   readonly model: string | null;
@@ -12,10 +13,10 @@ const Fields = v.object({
   stream: v.optional(v.nullable(v.boolean("expected true or false"))),
 });
 
+const FIELD_NAMES = Object.keys(Fields.entries);
+
 /** How much more than the limit is read on; who sends still more gets a reset. */
 const READ_ON_BYTES = 1024 ** 3;
-
-const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * The whole body. Throws DispatchError `request.too_large`, after reading on to the end: a client that is still sending
@@ -43,15 +44,10 @@ export async function readBody(request: Request, maxBytes: number): Promise<Uint
 export function readAsked(body: Uint8Array): Asked {
   const invalid = (path: string, fault: string): DispatchError =>
     new DispatchError("request.invalid", path === "" ? `The request body ${fault}.` : `${path}: ${fault}.`, { path });
-  let value: unknown;
-  try {
-    value = JSON.parse(utf8.decode(body));
-  } catch (error) {
-    // A RangeError is the parser's own limit of depth.
-    throw invalid("", error instanceof TypeError ? "is not valid UTF-8" : "is not valid JSON");
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid("", "is not a JSON object");
-  const parsed = v.safeParse(Fields, value);
+  const scan = scanFields(body, FIELD_NAMES);
+  if (!scan.ok) throw invalid("", scan.fault);
+  const fields = Object.fromEntries([...scan.spans].map(([name, span]) => [name, valueAt(body, span)]));
+  const parsed = v.safeParse(Fields, fields);
   if (!parsed.success) {
     const [issue] = parsed.issues;
     throw invalid(v.getDotPath(issue) ?? "", issue.message);

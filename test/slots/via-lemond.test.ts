@@ -34,6 +34,17 @@ describe.each(["10.6", "11.7"] as const)("a slot that goes through lemond %s", (
   });
 });
 
+test("only the bytes of the model are changed on the way to lemond", async () => {
+  await using stack = await startStack({ slots: through });
+  const body = (model: string): string =>
+    ` {"messages": [],\n "x":1.0e1, "mod\\u0065l" : ${model}, "y":"\\u00fc\\/" }\n`;
+  const bodies = [body('"primary"'), body("null"), '{"messages":[],"x":12345678901234567890}'];
+  for (const sent of bodies) expect((await stack.post("/v1/chat/completions", sent)).status).toBe(200);
+  const asked = stack.lemond.calls.filter(({ route }) => route === "/v1/chat/completions");
+  const wanted = [body('"tiny-a"'), body('"tiny-a"'), '{"model":"tiny-a","messages":[],"x":12345678901234567890}'];
+  expect(asked.map(({ bodySha256 }) => bodySha256)).toEqual(wanted.map((text) => sha256(text)));
+});
+
 test("a child at an address of another host is never dialled: its requests go through lemond", async () => {
   await using lemond = await startLemond();
   await lemond.load("tiny-a");
@@ -63,3 +74,5 @@ test("no more of ours are at lemond's port at once than lemonade.max_requests, a
   const spans = stack.lemond.calls.filter(({ route }) => route === "/v1/chat/completions");
   expect(spans.length).toBe(6);
 });
+
+const sha256 = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex");
