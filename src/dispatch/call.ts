@@ -15,6 +15,8 @@ export interface LemondWay {
 /** One request for an upstream. `url` gives the target below its API base. */
 export interface Call {
   readonly requestId: string;
+  /** As the client named it; empty where it did not. */
+  readonly model: string;
   readonly url: (base: string) => string;
   readonly method: string;
   readonly headers: Headers;

@@ -61,6 +61,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const key = isSlot(upstream) ? null : upstream.config.apiKey;
     const call: Call = {
       requestId: decision.requestId,
+      model: model ?? "",
       url: (base) => `${base}/${route.path}`,
       method: request.method,
       headers: requestHeaders(request.headers, { key, wantsStream, instance }),

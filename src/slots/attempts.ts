@@ -22,6 +22,7 @@ export interface AttemptsDeps {
 }
 
 interface Pending {
+  readonly slot: SlotRecord;
   readonly call: Call;
   readonly resolve: (sent: Sent) => void;
   readonly reject: (error: Error) => void;
@@ -138,12 +139,14 @@ export function createAttempts(deps: AttemptsDeps) {
     send: (slot: SlotRecord, call: Call): Promise<Sent> => {
       const id = ++lastId;
       return new Promise((resolve, reject) => {
-        calls.set(id, { call, resolve, reject, target: settings.lemondUrl });
+        calls.set(id, { slot, call, resolve, reject, target: settings.lemondUrl });
         call.client.addEventListener("abort", () => leave(id), { once: true });
         const bodyBytes = call.body?.byteLength ?? 0;
         const { requestId: name, isContinuation = false, lemond } = call;
         const mayDial = lemond?.isOnlyWay !== true;
-        happen({ kind: "arrived", request: { id, name, slot: slot.id, bodyBytes, isContinuation, mayDial } });
+        const { aliases } = slot.config;
+        const model = [slot.name, ...aliases].includes(call.model) ? null : call.model;
+        happen({ kind: "arrived", request: { id, name, slot: slot.id, bodyBytes, isContinuation, model, mayDial } });
       });
     },
     dial: (request: Request, slot: SlotRecord, child: Child, isShared: boolean): void => {
@@ -161,11 +164,11 @@ export function createAttempts(deps: AttemptsDeps) {
     /** What it was dialled at last. */
     targetOf: ({ id }: Request): string => calls.get(id)?.target ?? settings.lemondUrl,
     cut: (request: number, ended: Ended): void => flights.get(request)?.cut(ended),
-    answer: (request: Request, slot: SlotRecord, failure: Failure): void => {
+    answer: (request: Request, failure: Failure): void => {
       const pending = calls.get(request.id);
       calls.delete(request.id);
       if (!pending) return;
-      const sent = failureOf(failure, slot, pending.target);
+      const sent = failureOf(failure, pending.slot, pending.target);
       if (sent instanceof Error) pending.reject(sent);
       else pending.resolve({ ...sent, waitedMs: request.waitedMs });
     },

@@ -23,6 +23,11 @@ export function failureOf(failure: Failure, slot: SlotRecord, target: string): S
       const details = { slot: name, state, retry_after_s: retryAfterS, progress };
       return new DispatchError("slot.loading", message, details, { "retry-after": String(retryAfterS) });
     }
+    case "elsewhere":
+      return new DispatchError("slot.loading", `Slot ${name} no longer has the model that was asked for; try again.`, {
+        slot: name,
+        state,
+      });
     case "overloaded": {
       const { waiting, limit } = failure;
       const message = `Slot ${name} has ${waiting} requests waiting already.`;

@@ -112,7 +112,7 @@ export function createKeeper(deps: KeeperDeps) {
       case "dial":
         return attempts.dial(effect.request, effect.slot, effect.child, effect.isShared);
       case "answer":
-        return attempts.answer(effect.request, effect.slot, effect.failure);
+        return attempts.answer(effect.request, effect.failure);
       case "cut":
         return attempts.cut(effect.request, { kind: "lost", error: "RemoteProtocolError", cause: effect.cause });
       case "ask-lemond":

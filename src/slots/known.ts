@@ -56,6 +56,8 @@ export interface Request {
   readonly bodyBytes: number;
   /** Goes before the others once the slot serves again: the rest of a stream that was cut. */
   readonly isContinuation: boolean;
+  /** Where it names a model and not a slot: no other may answer it. */
+  readonly model: string | null;
   /** Its route and body are for a child; else it goes through lemond. */
   readonly mayDial: boolean;
   /** The attempt under way is at the child itself. */
@@ -265,7 +267,7 @@ export type Event =
   | { readonly kind: "stopping" }
   | { readonly kind: "wake" };
 
-export type NewRequest = Pick<Request, "id" | "name" | "slot" | "bodyBytes" | "isContinuation" | "mayDial">;
+export type NewRequest = Pick<Request, "id" | "name" | "slot" | "bodyBytes" | "isContinuation" | "model" | "mayDial">;
 
 /** Why a request gets no reply from the slot. */
 export type Failure =
@@ -280,6 +282,8 @@ export type Failure =
       readonly isRepeated: boolean;
     }
   | { readonly kind: "loading"; readonly phase: Phase; readonly model: string; readonly retryAfterS: number }
+  /** The slot has another model by now, or has been taken out of the configuration. */
+  | { readonly kind: "elsewhere" }
   | { readonly kind: "overloaded"; readonly waiting: number; readonly limit: number }
   | { readonly kind: "draining" };
 
@@ -311,7 +315,7 @@ export type Effect =
       readonly child: Child;
       readonly isShared: boolean;
     }
-  | { readonly do: "answer"; readonly request: Request; readonly slot: SlotRecord; readonly failure: Failure }
+  | { readonly do: "answer"; readonly request: Request; readonly failure: Failure }
   | { readonly do: "cut"; readonly request: number; readonly cause: LossCause }
   | { readonly do: "ask-lemond"; readonly question: number }
   | {

@@ -5,18 +5,15 @@ import { childOf, followUse, forgetUnused, isDialled, isSharedUrl } from "./chil
 import { isLoading, phaseOf, startJob, waitReason } from "./jobs.ts";
 import type { Child, Failure, Job, Known, Label, Move, NewRequest, Request, SlotRecord } from "./known.ts";
 import { type Way, wayOf } from "./repair.ts";
-import { actingOn, isShown } from "./roster.ts";
+import { actingOn, isSameModel, isShown, wantedModel } from "./roster.ts";
 
-export function arrive(move: Move, { id, name, slot: slotId, bodyBytes, isContinuation, mayDial }: NewRequest): void {
-  const slot = move.known.slots.get(slotId);
-  if (!slot) return;
+export function arrive(move: Move, asked: NewRequest): void {
+  const { known } = move;
+  const slot = known.slots.get(asked.slot);
+  const isItsModel = (own: string): boolean => asked.model !== null && isSameModel(known, own, asked.model);
   const request: Request = {
-    id,
-    name,
-    slot: slotId,
-    bodyBytes,
-    isContinuation,
-    mayDial,
+    ...asked,
+    model: slot && [slot.model, wantedModel(slot)].some(isItsModel) ? asked.model : null,
     isDirect: false,
     child: null,
     generation: 0,
@@ -27,7 +24,8 @@ export function arrive(move: Move, { id, name, slot: slotId, bodyBytes, isContin
     loss: null,
     label: null,
   };
-  move.known.requests.set(id, request);
+  if (!slot) return void move.effects.push({ do: "answer", request, failure: { kind: "elsewhere" } });
+  known.requests.set(request.id, request);
   decide(move, slot, request);
 }
 
@@ -35,9 +33,13 @@ export function arrive(move: Move, { id, name, slot: slotId, bodyBytes, isContin
 export function decide(move: Move, slot: SlotRecord, request: Request): void {
   const { loss } = request;
   if (move.known.isStopping) return answer(move, slot, request, { kind: "draining" });
+  const acting = actingOn(move.known, slot);
+  const { model } = request;
+  if (!acting && model !== null && !isSameModel(move.known, slot.model, model))
+    return answer(move, slot, request, { kind: "elsewhere" });
   const child = childOf(move, slot.child);
   const way = wayOf({
-    operatorActing: actingOn(move.known, slot) !== null,
+    operatorActing: acting !== null,
     isLost: loss !== null && !loss.isRepaired,
     movedOn: loss !== null && slot.generation > loss.generation,
     jobUnderWay: slot.job !== null,
@@ -217,7 +219,7 @@ function lateFailure(move: Move, slot: SlotRecord, request: Request): Failure {
 function answer(move: Move, slot: SlotRecord, request: Request, failure: Failure): void {
   unhold(move, slot, request);
   move.known.requests.delete(request.id);
-  move.effects.push({ do: "answer", request, slot, failure });
+  move.effects.push({ do: "answer", request, failure });
 }
 
 /** Those who waited for the job hear how it ended; who may still be dialled is decided about anew. */

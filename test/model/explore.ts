@@ -55,7 +55,7 @@ export function explore(scenario: Scenario): Explored {
   return { states: seen.size, ends, depth, broken: null };
 }
 
-function made(world: World, { kind, target }: Move): World {
+export function made(world: World, { kind, target }: Move): World {
   const after = cloneWorld(world);
   kind.make(after, target);
   return after;
@@ -64,6 +64,10 @@ function made(world: World, { kind, target }: Move): World {
 function wordsOf(scenario: Scenario, last: Trace): string[] {
   const moves: Move[] = [];
   for (let trace: Trace | null = last; trace; trace = trace.before) moves.unshift(trace.move);
+  return describeRun(scenario, moves);
+}
+
+export function describeRun(scenario: Scenario, moves: readonly Move[]): string[] {
   let world = startOf(scenario);
   return moves.map((move) => {
     const { kind, target } = move;
@@ -79,7 +83,7 @@ function wordsOf(scenario: Scenario, last: Trace): string[] {
 
 const LLM = { type: "llm", recipe: "llamacpp" };
 
-function startOf(scenario: Scenario): World {
+export function startOf(scenario: Scenario): World {
   const { slots, settings, models, loaded, room, isNoticing, requests, orders, budget } = scenario;
   const lemond = createLemond(room, isNoticing);
   for (const model of loaded) start(lemond, model, "running");
@@ -91,10 +95,13 @@ function startOf(scenario: Scenario): World {
     pending: [],
     attempts: new Map(),
     budget: { ...budget },
+    cut: new Map(),
     // By number, from 1.
+    asked: [{ slot: "" }, ...requests],
     requests: ["done", ...requests.map(() => "out" as const)],
     dials: [0, ...requests.map(() => 0)],
     orders: ["done", ...orders.map(() => "out" as const)],
+    ordered: {},
     sent: {},
     awayMs: -1_000_000,
     failedMs: {},

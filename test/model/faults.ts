@@ -69,6 +69,22 @@ export const faults: readonly Fault[] = [
     law: "an order does not wait for the requests under way",
   },
   {
+    name: "who asked for a model is served by the one that has its slot now",
+    file: "requests.ts",
+    right: "if (!acting && model !== null && !isSameModel(move.known, slot.model, model))",
+    wrong: "if (false)",
+    scenario: "requests for a model by its name, and a swap",
+    law: "a request is dialled at a child of another model",
+  },
+  {
+    name: "the rest of a stream gets no answer from a slot that was taken out",
+    file: "requests.ts",
+    right: 'if (!slot) return void move.effects.push({ do: "answer", request, failure: { kind: "elsewhere" } });',
+    wrong: "if (!slot) return;",
+    scenario: "a reload without the slot whose stream is cut (lemond 11.7)",
+    law: "a request is forgotten, or kept after its end",
+  },
+  {
     name: "a silent lemond is taken for evidence",
     file: "repair.ts",
     right: 'return "ask-lemond-again";',

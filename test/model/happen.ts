@@ -58,6 +58,7 @@ function carryOut(world: World, effect: Effect, events: Event[]): void {
       const { request, cause } = effect;
       const isStreaming = world.attempts.get(request);
       if (isStreaming === undefined) return;
+      if (isStreaming) noteCut(world, request);
       over(world, request, isStreaming);
       if (isStreaming) events.push({ kind: "broken", request, cause });
       else events.push({ kind: "lost", request, lost: { kind: "lost", error: "RemoteProtocolError", cause } });
@@ -103,6 +104,12 @@ function carryOut(world: World, effect: Effect, events: Event[]): void {
 
 function expect(world: World, pending: Pending): void {
   world.pending = [...world.pending, pending];
+}
+
+/** Its stream was cut, and may be continued at the same slot. */
+export function noteCut({ known, cut }: World, request: number): void {
+  const slot = known.requests.get(request)?.slot;
+  if (slot) cut.set(request, slot);
 }
 
 /** The attempt is over. `isDone`: and with it the request. */

@@ -165,6 +165,7 @@ export function keyOf(world: World): string {
     [...world.attempts].map(([request, isStreaming]) => `${request}${isStreaming}`),
     Object.values(world.budget),
     world.requests,
+    world.budget.continuations > 0 ? [...world.cut.keys()] : "",
     world.dials,
     world.orders,
     Object.entries(world.sent).map(([model, { loads, unloads }]) => model + loads + unloads),

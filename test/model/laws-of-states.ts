@@ -36,8 +36,8 @@ function brokenOfTurn({ known, pending }: World): string | null {
   const { turn } = known;
   if (!turn) return null;
   const slot = known.slots.get(turn.slot);
-  const isHeld = turn.isTouch ? pending.some(({ kind }) => kind === "touch") : (slot?.job ?? null) !== null;
-  return isHeld && slot?.job?.stage !== "turn" ? null : "the turn is held by nobody";
+  if (turn.isTouch) return pending.some(({ kind }) => kind === "touch") ? null : "the turn is held by nobody";
+  return slot?.job && slot.job.stage !== "turn" ? null : "the turn is held by nobody";
 }
 
 function brokenOfSlots(world: World): string | null {
@@ -88,7 +88,9 @@ function hangs({ known, pending }: World, slot: SlotRecord, job: Job): string | 
   }
   switch (job.stage) {
     case "turn":
-      return known.turn && known.turn.slot !== slot.id && known.queue.includes(slot.id) ? null : hung;
+      return known.turn && (known.turn.slot !== slot.id || known.turn.isTouch) && known.queue.includes(slot.id)
+        ? null
+        : hung;
     case "unloading":
       return pending.some((one) => one.kind === "unload" && one.job === job.id) ? null : hung;
     case "loading":

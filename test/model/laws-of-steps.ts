@@ -43,7 +43,7 @@ export function judgeEffect(world: World, before: Before, event: Event, effect: 
       return judgeDial(world, effect);
     case "answer":
       if (world.requests[effect.request.id] !== "in") breaks(world, "a request is answered twice");
-      return judgeReason(world, before, effect.slot, effect.failure);
+      return judgeReason(world, before, effect.request.slot, effect.failure);
     case "unload":
       return judgeUnload(world, effect.slot);
     case "load":
@@ -83,7 +83,7 @@ function judgeDial(world: World, { request, child }: Extract<Effect, { do: "dial
   const slot = known.slots.get(request.slot);
   if (world.requests[request.id] !== "in") breaks(world, "a request is dialled that is over");
   if ((world.dials[request.id] ?? 0) >= 2) breaks(world, "a request is dialled a third time");
-  const asked = world.scenario.requests[request.id - 1];
+  const asked = world.asked[request.id];
   const wanted = asked && "model" in asked ? asked.model : ((slot?.isImplicit ? slot.name : slot?.model) ?? "");
   if (!isModelAt(known, wanted, child.checkpoint)) breaks(world, "a request is dialled at a child of another model");
   for (const pending of world.pending)
@@ -101,13 +101,13 @@ function isModelAt(known: Known, model: string, checkpoint: string | null): bool
   );
 }
 
-function judgeReason(world: World, before: Before, slot: SlotRecord, failure: Failure): void {
+function judgeReason(world: World, before: Before, slot: number, failure: Failure): void {
   if (failure.kind === "draining" && !world.isDraining)
     breaks(world, "a request hears that the server ends, which is not so");
   if (failure.kind !== "lost") return;
   if (failure.reason === "lemond does not answer" && !isAway(world))
     breaks(world, "a request hears that lemond does not answer, which is not so");
-  if (before.get(slot.id)?.stage === "room" && failure.label === "failed")
+  if (before.get(slot)?.stage === "room" && failure.label === "failed")
     breaks(world, "a request that is held for room gets no load within its hold");
 }
 
@@ -184,17 +184,21 @@ export function noteContest(world: World, child: number): void {
 
 /** What the operator is told is so. */
 function judgeOrder(world: World, id: number, isDone: boolean): void {
-  const ordered = world.scenario.orders[id - 1];
-  const slot = [...world.known.slots.values()].find(({ name }) => name === ordered?.slot);
-  if (!ordered || !slot) return;
-  const listed = listedOf(world.lemond, slot.model);
-  const isBefore = listed !== undefined && listed.pid === slot.last?.pid && isAlive(world.lemond, listed.pid);
-  if (!isDone && world.lemond.isUp && slot.child === null && isBefore)
+  const { known, lemond, scenario, ordered } = world;
+  const order = scenario.orders[id - 1];
+  const before = ordered[id];
+  const slot = before && known.slots.get(before.id);
+  if (!order || !slot) return;
+  if (isDone) {
+    const isSo = (order.action === "unload") === (slot.child === null);
+    if (!isSo || (order.action === "swap" && slot.model !== order.model))
+      breaks(world, "an order is told done that is not done");
+    return;
+  }
+  const listed = listedOf(lemond, slot.model);
+  const isThere = listed !== undefined && listed.pid === slot.last?.pid && isAlive(lemond, listed.pid);
+  if (isThere && lemond.isUp && before.child !== null && slot.child === null)
     breaks(world, "an order that failed loses a child that runs and is listed");
-  if (!isDone) return;
-  if ((ordered.action === "unload") !== (slot.child === null)) breaks(world, "an order is told done that is not done");
-  if (ordered.action === "swap" && slot.model !== ordered.model)
-    breaks(world, "an order is told done that is not done");
 }
 
 function judgeChange(world: World, slot: SlotRecord, was: Standing): void {

@@ -2,11 +2,12 @@
 // answer, a child), so that a run can be told in words and made again.
 import type { Event } from "../../src/slots/known.ts";
 import { answers } from "./answers.ts";
-import { happen, forgetSent, nextWakeMs, over, wake } from "./happen.ts";
-import { evictAll, isAlive, kill, makeRoom, serverOf, start, touch, VISITOR } from "./lemond.ts";
-import { type Budget, replaced, type World } from "./world.ts";
+import { happen, forgetSent, nextWakeMs, noteCut, over, wake } from "./happen.ts";
+import { evictAll, isAlive, kill, listedOf, makeRoom, serverOf, start, touch, VISITOR } from "./lemond.ts";
+import { type Asked, type Budget, replaced, type World } from "./world.ts";
 import { slotOfAsked, slotOfName } from "./find.ts";
 import { underWay } from "../../src/slots/requests.ts";
+import { ownerOf } from "../../src/slots/roster.ts";
 
 export interface Kind {
   readonly words: string;
@@ -51,6 +52,7 @@ const isHanging = (world: World, request: number): boolean => {
 /** The connection breaks: before the first byte the request may go on, after it the stream ends. */
 function lose(world: World, request: number): void {
   const isStreaming = world.attempts.get(request) ?? false;
+  if (isStreaming) noteCut(world, request);
   over(world, request, isStreaming);
   const event: Event = isStreaming
     ? { kind: "broken", request, cause: "reset" }
@@ -58,20 +60,37 @@ function lose(world: World, request: number): void {
   happen(world, event);
 }
 
+function arrive(world: World, id: number, slot: number, asked: Asked, isContinuation: boolean): void {
+  const model = "model" in asked ? asked.model : null;
+  const request = { id, name: `request ${id}`, slot, bodyBytes: 1, isContinuation, model, mayDial: true };
+  happen(world, { kind: "arrived", request });
+}
+
 const clients: readonly Kind[] = [
   {
     words: "request arrives:",
     targets: ({ requests, isDraining }) => (isDraining ? NEVER : out(requests).slice(0, 1)),
     make: (world, id) => {
-      const asked = world.scenario.requests[id - 1];
+      const asked = world.asked[id];
       const slot = asked && slotOfAsked(world, asked);
       if (!slot) return;
       world.requests = replaced(world.requests, id, "in");
-      const name = `request ${id}`;
-      happen(world, {
-        kind: "arrived",
-        request: { id, name, slot: slot.id, bodyBytes: 1, isContinuation: false, mayDial: true },
-      });
+      arrive(world, id, slot.id, asked, false);
+    },
+  },
+  {
+    words: "a stream that was cut is to be continued, of request",
+    targets: ({ budget, cut }) => (budget.continuations > 0 ? [...cut.keys()] : NEVER),
+    make: (world, id) => {
+      spend(world, "continuations");
+      const slot = world.cut.get(id);
+      const asked = world.asked[id];
+      if (!slot || !asked) return;
+      world.cut.delete(id);
+      world.asked = [...world.asked, asked];
+      world.requests = [...world.requests, "in"];
+      world.dials = [...world.dials, 0];
+      arrive(world, world.requests.length - 1, slot, asked, true);
     },
   },
   {
@@ -137,8 +156,12 @@ const operators: readonly Kind[] = [
       const ordered = world.scenario.orders[id - 1];
       const slot = ordered && slotOfName(world, ordered.slot);
       if (!ordered || !slot) return;
-      world.orders = replaced(world.orders, id, "in");
       const { action, model = slot.model, isForwarded = false } = ordered;
+      // The API refuses a swap to a model that another slot has.
+      const owner = action === "swap" ? ownerOf(world.known, model) : undefined;
+      world.orders = replaced(world.orders, id, owner && owner !== slot ? "done" : "in");
+      if (owner && owner !== slot) return;
+      world.ordered = { ...world.ordered, [id]: { id: slot.id, child: slot.child } };
       const forward = isForwarded ? FORWARD : null;
       happen(world, { kind: "ordered", slot: slot.id, order: id, action, model, forward });
     },
@@ -216,7 +239,11 @@ const troubles: readonly Kind[] = [
   {
     words: "another client's load evicts what is in its way",
     targets: ({ budget, lemond, pending }) =>
-      budget.visits > 0 && lemond.isUp && !pending.some(({ kind }) => kind === "load" || kind === "unload")
+      budget.visits > 0 &&
+      lemond.isUp &&
+      lemond.visitor !== "coming" &&
+      !listedOf(lemond, VISITOR) &&
+      !pending.some(({ kind }) => kind === "load" || kind === "unload")
         ? ONCE
         : NEVER,
     make: (world) => {

@@ -32,6 +32,7 @@ const none: Budget = {
   kills: 0,
   resets: 0,
   leaves: 0,
+  continuations: 0,
   visits: 0,
   uses: 0,
   downs: 0,
@@ -152,6 +153,26 @@ export const scenarios: readonly Scenario[] = [
     requests: [{ model: "W" }, { slot: "W" }],
     orders: [{ slot: "W", action: "swap", model: "V" }],
   }),
+  scenario("requests for a model by its name, and a swap", {
+    slots: held,
+    room: 2,
+    loaded: ["X"],
+    requests: [{ model: "W" }, { model: "X" }],
+    orders: [{ slot: "a", action: "swap", model: "W" }],
+    budget: { unloadFailures: 1 },
+  }),
+  ...onBoth("a reload without the slot whose stream is cut", {
+    reloaded: [slot("b", "Y")],
+    requests: ONE_A,
+    budget: { reloads: 1, kills: 1, continuations: 1 },
+  }),
+  scenario("a reload while a slot loads", {
+    loaded: [],
+    reloaded: [slot("a", "Y"), slot("b", "X")],
+    requests: BOTH_A,
+    budget: { reloads: 1, kills: 1 },
+    depth: 10,
+  }),
   scenario("two models whose names differ in the prefix", {
     models: ["X", "user.X"],
     slots: [slot("a", "X")],
@@ -159,3 +180,68 @@ export const scenarios: readonly Scenario[] = [
     requests: [{ model: "X" }, { model: "user.X" }],
   }),
 ];
+
+const all: Budget = {
+  kills: 3,
+  resets: 2,
+  leaves: 2,
+  continuations: 2,
+  visits: 2,
+  uses: 2,
+  downs: 1,
+  refusals: 1,
+  silences: 3,
+  denials: 1,
+  busy: 2,
+  loadFailures: 2,
+  unloadFailures: 2,
+  slowLoads: 2,
+  touchFailures: 1,
+  lateAnswers: 2,
+  drains: 1,
+  reloads: 1,
+};
+
+const three = [slot("a", "X", { gate: "hold" }), slot("b", "Y"), slot("c", "Z")];
+const many = [
+  { slot: "a" },
+  { slot: "b" },
+  { model: "W" },
+  { slot: "a" },
+  { slot: "c" },
+  { slot: "a" },
+  { slot: "b" },
+  { model: "X" },
+];
+const some: readonly Ordered[] = [
+  { slot: "a", action: "swap", model: "W" },
+  { slot: "b", action: "restart" },
+  { slot: "a", action: "load", isForwarded: true },
+  { slot: "c", action: "unload" },
+];
+
+/** Everything at once: too much to be exhausted, run at random. */
+export const crowds: readonly Scenario[] = [1, 2].flatMap((room) =>
+  [true, false].flatMap((isNoticing) =>
+    [true, false].flatMap((arePidsVisible) =>
+      [0, 5000].map((touchMs) =>
+        scenario(
+          `a crowd, room for ${room}, lemond ${isNoticing ? "11.7" : "10.6"}, pids ${arePidsVisible ? "" : "in"}visible, ${touchMs > 0 ? "with" : "without"} touches`,
+          {
+            slots: touchMs > 0 ? three.map((one, at) => ({ ...one, keep: at === 1, idleAfterMs: 10_000 })) : three,
+            reloaded: [slot("b", "W"), slot("a", "X")],
+            settings: { ...settings, pollMs: 5000, touchMs },
+            models: ["X", "Y", "Z", "W", "user.X"],
+            loaded: room === 1 ? ["X"] : ["Y", "X"],
+            room,
+            isNoticing,
+            arePidsVisible,
+            requests: many,
+            orders: some,
+            budget: all,
+          },
+        ),
+      ),
+    ),
+  ),
+);

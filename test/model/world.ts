@@ -23,6 +23,8 @@ export interface Budget {
   kills: number;
   /** A connection to a healthy child is lost. */
   resets: number;
+  /** A stream that was cut is continued. */
+  continuations: number;
   /** A client leaves. */
   leaves: number;
   /** Another client loads a model of its own. */
@@ -113,11 +115,16 @@ export interface World {
   pending: readonly Pending[];
   /** Attempts under way; true: the client has its first byte. */
   attempts: Map<number, boolean>;
+  /** Streams that were cut and may be continued, and their slots. */
+  cut: Map<number, number>;
   budget: Budget;
   /** By number, from 1. */
+  asked: readonly Asked[];
   requests: readonly Fate[];
   dials: readonly number[];
   orders: readonly Fate[];
+  /** Of an order: its slot, and the child that this had. */
+  ordered: Readonly<Record<number, Pick<SlotRecord, "id" | "child">>>;
   sent: Readonly<Record<string, Sent>>;
   /** When lemond last did not answer, or refused. */
   awayMs: number;
@@ -138,6 +145,7 @@ export function cloneWorld(world: World): World {
     known: cloneKnown(world.known),
     lemond: { ...world.lemond },
     attempts: new Map(world.attempts),
+    cut: new Map(world.cut),
     budget: { ...world.budget },
   };
 }

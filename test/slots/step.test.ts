@@ -48,7 +48,7 @@ test("nothing wakes it but the next poll while lemond unloads or loads: an answe
   const { known, happen } = scene();
   const [slot] = known.slots.values();
   if (!slot) throw new Error("no slot");
-  const request = { id: 1, name: "r", slot: slot.id, bodyBytes: 0, isContinuation: false, mayDial: true };
+  const request = { id: 1, name: "r", slot: slot.id, bodyBytes: 0, isContinuation: false, model: null, mayDial: true };
   const effects = happen({ kind: "arrived", request });
   expect(effects.map((effect) => effect.do)).toContain("load");
   expect(slot.job?.stage).toBe("loading");
