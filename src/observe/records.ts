@@ -33,6 +33,8 @@ export interface Records {
 
 const REMEMBERED = 200;
 const RECORDED_AT_ONCE = 100;
+/** Until then the last bytes of a reply are held. */
+const RECORD_MS = 100;
 /** What a power cut may cost. */
 const WRITE_MS = 30_000;
 
@@ -97,7 +99,9 @@ export function createRecords({ folder, log, metrics }: RecordsDeps): Records {
 
   return {
     requestEnded: (request) => {
-      if (ended.push(request) >= RECORDED_AT_ONCE) settle();
+      const many = ended.push(request);
+      if (many === 1) setTimeout(settle, RECORD_MS).unref();
+      if (many >= RECORDED_AT_ONCE) settle();
     },
     settle,
     repaired: (repair) => {

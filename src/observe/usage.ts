@@ -19,8 +19,9 @@ export interface TokenReader {
 /** llama-server's last events take 0.6 KB, another server's may have more behind their numbers: looked at in this order. */
 const END_BYTES = [1024, 4096] as const;
 const [FEWEST_BYTES, MOST_BYTES] = END_BYTES;
-const FEW_CHUNKS = 8;
-const MOST_CHUNKS = 24;
+/** Kept of a stream that runs; what is larger is copied, since a view keeps the whole chunk in memory. */
+const KEPT_BYTES = 64 * 1024;
+const KEPT_CHUNKS = 128;
 /** How many values are looked at from an end on: OpenAI's `usage` is null in all events but one. */
 const MOST_LOOKS = 4;
 const MOST_OBJECT_BYTES = 1024;
@@ -28,23 +29,22 @@ const MOST_OBJECT_BYTES = 1024;
 export function createTokenReader(): TokenReader {
   let head: Uint8Array | null = null;
   let tail: Uint8Array[] = [];
+  let tailBytes = 0;
 
   /** The last bytes, of as few chunks as hold them. */
   const end = (endBytes: number): Buffer => {
     let from = tail.length;
-    for (let bytes = 0; from > 0 && bytes < endBytes;) bytes += tail[--from]?.length ?? 0;
+    let bytes = 0;
+    while (from > 0 && bytes < endBytes) bytes += tail[--from]?.length ?? 0;
+    const last = tail.at(-1);
+    if (last && from === tail.length - 1) return bufferOf(last, Math.max(0, bytes - endBytes));
     return Buffer.concat(tail.slice(from)).subarray(-endBytes);
-  };
-
-  const shorten = (): void => {
-    const few = tail.slice(-FEW_CHUNKS);
-    const bytes = few.reduce((sum, chunk) => sum + chunk.length, 0);
-    tail = bytes >= FEWEST_BYTES ? few : [end(MOST_BYTES)];
   };
 
   /** llama-server has `timings` in every last event, OpenAI's `usage` is there where it was asked for. */
   const atEnd = (): Tokens => {
     for (const endBytes of END_BYTES) {
+      if (endBytes > FEWEST_BYTES && tailBytes <= FEWEST_BYTES) break;
       const last = end(endBytes);
       const timings = lastObject(last, '"timings"');
       const usage = lastObject(last, '"usage"');
@@ -55,11 +55,12 @@ export function createTokenReader(): TokenReader {
 
   return {
     see: (bytes) => {
-      // Copies of a large chunk's ends: a view would keep all of it in memory.
-      const isLarge = bytes.length > MOST_BYTES;
-      head ??= isLarge ? bytes.slice(0, MOST_BYTES) : bytes;
-      tail.push(isLarge ? bytes.slice(-MOST_BYTES) : bytes);
-      if (tail.length > MOST_CHUNKS) shorten();
+      head ??= bytes.length > KEPT_BYTES ? bytes.slice(0, FEWEST_BYTES) : bytes;
+      tail.push(bytes);
+      tailBytes += bytes.length;
+      if (tailBytes <= KEPT_BYTES && tail.length <= KEPT_CHUNKS) return;
+      tail = [new Uint8Array(end(MOST_BYTES))];
+      tailBytes = tail[0]?.length ?? 0;
     },
     read: () => {
       const known = atEnd();
@@ -68,11 +69,15 @@ export function createTokenReader(): TokenReader {
       tail = [];
       // Vectors follow their `usage`, and an Anthropic message's first event has the prompt's.
       if (known.prompt !== null || begin === null) return known;
-      const begun = tokensOf(firstObject(Buffer.from(begin), '"usage"'), null);
+      const begun = tokensOf(firstObject(bufferOf(begin, 0, FEWEST_BYTES), '"usage"'), null);
       return { ...known, prompt: begun.prompt, completion: known.completion ?? begun.completion };
     },
   };
 }
+
+/** A view. */
+const bufferOf = (bytes: Uint8Array, from: number, most = bytes.length): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset + from, Math.min(bytes.length - from, most));
 
 type Numbers = Readonly<Record<string, unknown>>;
 

@@ -41,3 +41,27 @@ test("a reply that comes for a client that has left is closed, and its end is to
   expect([source.cuts, ends, source.reads]).toEqual([[{ kind: "client-gone" }], [null], 0]);
   expect(accepted.count).toBe(0);
 });
+
+test("a client that leaves before it has read anything is recorded, although it never cancels the body", () => {
+  const log = createLog("error", () => {});
+  const metrics = createMetrics("0");
+  const records = createRecords({ folder: null, log, metrics });
+  const deps = { log, metrics, records, now: () => 0 };
+  const decision = openDecision({ path: "chat/completions", dialect: "openai" }, "request", deps);
+  const client = new AbortController();
+  const accepted = createAccepted();
+  const streams = createStreams({ decision, entry: accepted.enter(), client: client.signal }, deps);
+  const source = sourceOf([]);
+  const reply: Reply = {
+    kind: "reply",
+    status: 200,
+    headers: new Headers(),
+    first: Buffer.from(""),
+    source,
+    framing: "sse",
+  };
+  streams.ofReply(reply, { outcome: reply, label: null, target: "", headers: {}, end: () => {} });
+  expect(records.requests()).toEqual([]);
+  client.abort();
+  expect(records.requests()).toMatchObject([{ request_id: "request", status: 499 }]);
+});

@@ -135,6 +135,21 @@ test("a stream that broke off is recorded as 502, although its client was told 2
   expect(record.first_byte_ms).not.toBeNull();
 });
 
+test("a stream that was told of its wait has the status that it would have had, or 499 where its client left", async () => {
+  await using stack = await startStack({ lemonade: UNNOTICED, server: { heartbeatMs: 20 }, loaded: [] });
+  stack.lemond.failLoads("tiny-a", 9);
+  const abort = new AbortController();
+  const loads = stack.lemond.holdLoads();
+  const left = await stack.chat({ stream: true, signal: abort.signal });
+  const refused = await stack.chat({ stream: true });
+  expect([left.status, refused.status]).toEqual([200, 200]);
+  abort.abort();
+  expect(await recorded(stack)).toMatchObject({ status: 499, upstream: "primary" });
+  loads.release();
+  expect(await refused.text()).toContain('data: {"error"');
+  expect(await recorded(stack, 2)).toMatchObject({ status: 502, upstream: "primary", first_byte_ms: null });
+});
+
 test("what is refused is recorded with its status: no such model, no such body, a load that failed", async () => {
   await using stack = await startStack({ lemonade: UNNOTICED });
   const name = "x".repeat(1000);
