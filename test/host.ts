@@ -51,6 +51,7 @@ const STATES = {
   "no program (203)": failed("203"),
   "no user (217)": failed("217"),
   "no mounts (226)": failed("226"),
+  "no mounts at all (226)": { ...failed("226"), ProtectControlGroups: "no" },
   "trying again (1)": { ...failed("1"), ...AGAIN },
   "given up (1)": { ...failed("1"), NRestarts: "5" },
   stopped: STOPPED,

@@ -93,6 +93,12 @@ const EXITS: Readonly<Record<number, Trouble>> = {
   },
 };
 
+/** The unit does without the two already. */
+const STILL_NO_MOUNTS: Trouble = {
+  what: `the mounts that the unit asks for fail, also without ${UNMOUNTABLE.join(" and ")} (226/NAMESPACE)`,
+  advice: `${LOOK}, the failing mount among them; systemctl edit hal0-dispatch can switch off what asks for it`,
+};
+
 const RESULTS: Readonly<Record<string, Trouble>> = {
   watchdog: { what: "it stopped answering, and systemd ended it (watchdog)", advice: LOOK },
   "oom-kill": {
@@ -124,9 +130,10 @@ export function troubleOf(service: Service): Trouble | null {
   };
 }
 
-function reasonOf({ result, exitCode, signal }: Service): Trouble | null {
+function reasonOf({ result, exitCode, signal, lacksMounts }: Service): Trouble | null {
   const known = RESULTS[result];
   if (known) return known;
+  if (exitCode === NO_MOUNTS && lacksMounts) return STILL_NO_MOUNTS;
   if (exitCode !== null && exitCode !== 0)
     return EXITS[exitCode] ?? { what: `it could not be started (exit ${exitCode})`, advice: LOOK };
   if (signal !== null && result !== "success") return { what: `signal ${signal} ended it`, advice: LOOK };

@@ -15,6 +15,7 @@ test.each<[ServiceState, what: RegExp, advice: RegExp]>([
   ["no program (203)", /does not run: systemd cannot run .*\(203\/EXEC\)/, /built for this machine/],
   ["no user (217)", /does not run: .*the user hal0-dispatch is missing/, /hal0-dispatch install makes it/],
   ["no mounts (226)", /does not run: this container refuses mounts/, /install writes a unit without them.*nesting/],
+  ["no mounts at all (226)", /also without ProtectControlGroups and/, /^journalctl.*systemctl edit/],
   ["trying again (1)", /keeps failing: it failed/, /^journalctl -u hal0-dispatch/],
   ["given up (1)", /does not start it again: it failed/, /^journalctl.*; after that: systemctl reset-failed/],
   ["stopped", /it was stopped/, /systemctl start hal0-dispatch/],

@@ -36,6 +36,12 @@ describe("the start", () => {
     expect(container.faults).toEqual([]);
   });
 
+  test("that no lesser unit helps says which mounts to look for", async () => {
+    const failing = ending("no mounts (226)", "no mounts at all (226)");
+    expect(await runInstall(here, failing)).toBe(1);
+    expect(failing.faults[0]).toMatch(/also without ProtectControlGroups.*journalctl/);
+  });
+
   test("is tried with all of them at the next install, since the container may allow them by now", async () => {
     await runInstall(here, ending("no mounts (226)", "without its mounts"));
     expect(await runInstall(here, io)).toBe(0);
