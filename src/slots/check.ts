@@ -9,7 +9,7 @@ import { listedFor, needsNoLoad, othersOfType } from "./roster.ts";
 import { hasTurn, takeTurn, waitFor } from "./turns.ts";
 import { mayTakeRoom } from "./upkeep.ts";
 
-/** Health that took longer was blocked by an eviction. */
+/** Health that took longer was blocked: by an eviction, unless a load or an unload of ours was under way. */
 const BLOCKED_MS = 1000;
 
 /** Brings the job as far as it gets without an answer. */
@@ -70,7 +70,9 @@ function prepareLoad(move: Move, slot: SlotRecord, job: Job, isListed: boolean):
 export function weigh(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer, tookMs: number): void {
   job.lemond = evidenceOf(move, slot, job, answer);
   if (answer.kind === "denied") job.refusal = `lemond denies access: ${answer.cause}`;
-  const wasBlocked = answer.kind === "silent" || tookMs > BLOCKED_MS;
+  const { turn, turnEndedMs, nowMs } = move.known;
+  const isOurs = (turn !== null && turn.slot !== slot.id) || turnEndedMs > nowMs - tookMs;
+  const wasBlocked = !isOurs && (answer.kind === "silent" || tookMs > BLOCKED_MS);
   if (wasBlocked && !job.isOnDemand && !job.order && job.loads === 0) job.isContested = true;
 }
 

@@ -202,6 +202,7 @@ export interface Known {
   requests: Map<number, Request>;
   /** Whose load or touch it is; `claim`: the type whose room it is about to take. */
   turn: { readonly slot: number; readonly isTouch: boolean; claim: string | null } | null;
+  turnEndedMs: number;
   queue: number[];
   pollDueMs: number;
   pollQuestion: number | null;

@@ -24,6 +24,7 @@ export function createKnown(settings: Settings, nowMs: number): Known {
     children: new Map(),
     requests: new Map(),
     turn: null,
+    turnEndedMs: -Infinity,
     queue: [],
     pollDueMs: nowMs,
     pollQuestion: null,

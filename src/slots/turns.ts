@@ -35,6 +35,7 @@ function giveTurn(move: Move): void {
 export function endTurn(move: Move): void {
   const claim = move.known.turn?.claim ?? null;
   move.known.turn = null;
+  move.known.turnEndedMs = move.known.nowMs;
   if (claim !== null) for (const slot of move.known.slots.values()) if (slot.held.length > 0) move.dirty.push(slot);
   giveTurn(move);
 }
