@@ -3,6 +3,7 @@ import { type Accepted, createAccepted } from "./http/accepted.ts";
 import { createApi } from "./http/api.ts";
 import { createApp } from "./http/app.ts";
 import { createEvents, type Events } from "./http/feed.ts";
+import { createSeenApi } from "./http/seen-api.ts";
 import { type Config, type LemonadeConfig, slotDefaults } from "./config/config.ts";
 import { ownHosts } from "./config/machine.ts";
 import { createDispatch, type Dispatch } from "./dispatch/dispatch.ts";
@@ -129,8 +130,10 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
       version,
       lemonade: lemonade(),
       lemonades: lemonades(),
+      lemonade_url: slots.first.lemonade.url,
     }),
     records,
+    log,
   });
   const dispatch = createDispatch({
     config,
@@ -150,7 +153,6 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     lemonade,
     lemonades,
     events,
-    records,
     isDraining,
     scrape: () => {
       records.settle();
@@ -166,7 +168,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     config,
     accepted,
     dispatch: afterFirstLook,
-    routes: api,
+    routes: [...api, ...createSeenApi({ slots, records, log })],
     isDraining,
     instance,
     ownHosts: ownHosts(),

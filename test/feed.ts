@@ -63,7 +63,12 @@ export const slotNow = (fields: Partial<SlotSnapshot> = {}): SlotSnapshot => ({
   ...fields,
 });
 
-export const status = (): Status => ({ status: "ok", version: "0", lemonade: { up: true, version: "11.7.0" } });
+export const status = (): Status => ({
+  status: "ok",
+  version: "0",
+  lemonade: { up: true, version: "11.7.0" },
+  lemonade_url: "",
+});
 
 /** Records of a server that has served nothing. */
 export const noRecords = {
@@ -74,9 +79,11 @@ export const noRecords = {
   },
 };
 
+export const noLog = { after: () => ({ count: 0, lines: [] }) };
+
 /** The feed alone on a port of its own. */
 export function serveEvents(slots: () => readonly SlotSnapshot[]) {
-  const events = createEvents({ slots, status, records: noRecords });
+  const events = createEvents({ slots, status, records: noRecords, log: noLog });
   const server = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",

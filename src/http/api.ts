@@ -8,8 +8,7 @@ import type { Config } from "../config/config.ts";
 import { DispatchError } from "./errors.ts";
 import { FEED_SILENCE_S, type Events, type Status } from "./feed.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import { statusPage } from "../page/page.ts";
-import type { Records } from "../observe/records.ts";
+import { readmeText, statusPage } from "../page/page.ts";
 import { availableNames } from "../dispatch/resolve.ts";
 import { findModel } from "../lemonade/names.ts";
 import { API_PREFIXES } from "./routes.ts";
@@ -25,7 +24,6 @@ export interface ApiDeps {
   readonly lemonade: () => Status["lemonade"];
   readonly lemonades: () => Status["lemonades"];
   readonly events: Events;
-  readonly records: Records;
   readonly isDraining: () => boolean;
   readonly scrape: () => ReturnType<Metrics["scrape"]>;
 }
@@ -74,11 +72,18 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     }));
   };
 
+  /** A model that lemond could load has a slot as soon as its load is asked for. */
+  const makeSlot = async (model = ""): Promise<void> => {
+    if (deps.slots.get(model) || !deps.config().lemonade.autoSlots) return;
+    if ((await deps.slots.models())?.some(({ id }) => id === model)) deps.slots.ofModel(model);
+  };
+
   const act = (action: Action): FixedRoute => ({
     method: "POST",
     path: `/api/slots/:name/${action}`,
     handler: async (request, { name }, entry) => {
       if (deps.isDraining()) throw stopping();
+      if (action === "load") await entry.within(makeSlot(name));
       slotNamed(name);
       const model = action === "swap" ? await entry.within(readModel(request)) : null;
       // A reload may have taken the slot away, or put another in its place, while the body came in.
@@ -133,14 +138,13 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     },
     // Without a key: a browser that opens the page cannot send one. It holds no data, and asks for the key itself.
     { method: "GET", path: "/", access: "open", handler: statusPage() },
+    { method: "GET", path: "/README.md", access: "open", handler: readmeText() },
     {
       method: "GET",
       path: "/api/slots/events",
       handler: (request) => deps.events.open(request),
       silenceS: FEED_SILENCE_S,
     },
-    { method: "GET", path: "/api/repairs", handler: () => Response.json(deps.records.repairs()) },
-    { method: "GET", path: "/api/requests", handler: () => Response.json(deps.records.requests()) },
     { method: "GET", path: "/api/slots", handler: () => Response.json(deps.slots.all().map(snapshot)) },
     {
       method: "GET",

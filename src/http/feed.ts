@@ -2,6 +2,7 @@
 // Looks at the slots only while somebody reads, a few times a second: a thousand requests are not a thousand events.
 import { stopping } from "./accepted.ts";
 import { createReader, type Reader } from "./feed-reader.ts";
+import type { Log, LogLine } from "../observe/log.ts";
 import type { Records } from "../observe/records.ts";
 import type { RepairEntry } from "../observe/repairs.ts";
 import type { RequestRecord } from "../observe/requests.ts";
@@ -13,6 +14,7 @@ export interface EventsDeps {
   readonly slots: () => readonly SlotSnapshot[];
   readonly status: () => Status;
   readonly records: Pick<Records, "requestsAfter" | "headline">;
+  readonly log: Pick<Log, "after">;
 }
 
 /** What each event of the feed holds. */
@@ -27,6 +29,8 @@ export interface FeedEvents {
   /** One that has ended; of very many at once the newest. */
   readonly request: RequestRecord;
   readonly totals: Headline;
+  /** Lines of the log since the last such event; of very many the newest. */
+  readonly log: { readonly lines: readonly LogLine[] };
 }
 
 export interface LemonadeStatus {
@@ -41,6 +45,7 @@ export interface Status {
   readonly lemonade: LemonadeStatus;
   /** Each by its name, where there are several. */
   readonly lemonades?: Readonly<Record<string, LemonadeStatus>> | undefined;
+  readonly lemonade_url: string;
 }
 
 export interface Transition {
@@ -64,6 +69,7 @@ export interface Events {
 export const LOOK_MS = 150;
 const LOOKS_A_BEAT = 100;
 const MOST_REQUESTS_A_LOOK = 25;
+const MOST_LINES_A_LOOK = 50;
 /** A connection that takes nothing for so long is cut by the server (app.ts): three beats of 15 s. */
 export const FEED_SILENCE_S = 45;
 const HISTORY_MS = 3600 * 1000;
@@ -84,6 +90,7 @@ export function createEvents(deps: EventsDeps): Events {
   let transitions: Transition[] = [];
   let told = 0;
   let requestsTold = 0;
+  let linesTold = 0;
   let looking: Timer | null = null;
   let isClosed = false;
 
@@ -114,6 +121,9 @@ export function createEvents(deps: EventsDeps): Events {
     const { count, records } = deps.records.requestsAfter(requestsTold);
     requestsTold = count;
     for (const record of records.slice(-MOST_REQUESTS_A_LOOK)) tellOnce("request", record);
+    const log = deps.log.after(linesTold);
+    linesTold = log.count;
+    if (log.lines.length > 0) tellOnce("log", { lines: log.lines.slice(-MOST_LINES_A_LOOK) });
     return { slots, server, totals };
   };
 

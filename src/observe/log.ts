@@ -15,17 +15,41 @@ export interface Log {
   /** Changes the lowest level that is written (configuration reload). */
   setLevel(level: LogLevel): void;
   setFormat(format: LogFormat): void;
+  /** How many lines there were so far, and those after the first `count` of them that are still remembered, oldest first. */
+  after(count: number): { readonly count: number; readonly lines: readonly LogLine[] };
+}
+
+/** One line, with the fields of its event. */
+export interface LogLine {
+  readonly ts: string;
+  readonly level: LogLevel;
+  readonly event: string;
+  readonly [field: string]: unknown;
 }
 
 /** Takes one finished line, which ends in a newline. False: it was refused, since nobody reads. */
 export type LineWriter = (line: string) => boolean | void;
+
+/** The last lines, for the page. */
+const REMEMBERED = 1000;
 
 /** A log that passes finished lines to `write`. Lines that it refused are counted, and the next one that it takes says how many. */
 export function createLog(level: LogLevel, write: LineWriter, format: LogFormat = "json"): Log {
   let lowest = RANK[level];
   let lineOf = FORMATS[format];
   let dropped = 0;
+  let count = 0;
+  let last: {
+    readonly atMs: number;
+    readonly level: LogLevel;
+    readonly event: string;
+    readonly fields?: Fields | undefined;
+  }[] = [];
   const put = (name: LogLevel, event: string, fields: Fields | undefined): void => {
+    count++;
+    last.push({ atMs: Date.now(), level: name, event, fields });
+    // Many at a time: one by one would move them all for each line.
+    if (last.length >= 2 * REMEMBERED) last = last.slice(-REMEMBERED);
     if (dropped > 0 && write(lineOf("warn", "log.dropped", { lines: dropped })) !== false) dropped = 0;
     if (write(lineOf(name, event, fields)) === false) dropped += 1;
   };
@@ -45,6 +69,17 @@ export function createLog(level: LogLevel, write: LineWriter, format: LogFormat 
     setFormat: (next) => {
       lineOf = FORMATS[next];
     },
+    after: (known) => ({
+      count,
+      lines: last
+        .slice(Math.max(0, last.length - Math.min(count - known, REMEMBERED)))
+        .map(({ atMs, level, event, fields }) => ({
+          ts: new Date(atMs).toISOString(),
+          level,
+          event,
+          ...fields,
+        })),
+    }),
   };
 }
 

@@ -1,5 +1,6 @@
-// Puts the status page together: html, styles and scripts become one document. Run by Bun while it bundles or starts from
-// source, as a macro; the executable holds the finished text.
+// Puts the status page together: html, styles and scripts become one document. Both functions are macros: Bun calls them
+// while it bundles or starts from source, and the executable holds what they gave.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** The document. A macro may not call Bun.build (it would wait for itself), so this file is run as a program of its own. */
@@ -9,6 +10,9 @@ export function assemble(): string {
   if (!run.success) throw new Error("the status page was not put together");
   return run.stdout.toString();
 }
+
+/** The text of README.md, for whoever reads the page. */
+export const readme = (): string => readFileSync(join(import.meta.dir, "../../README.md"), "utf8");
 
 if (import.meta.main) {
   // For a browser, `compile` gives one html file with everything in it.

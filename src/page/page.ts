@@ -1,6 +1,6 @@
 // The status page as it is sent: one document under a policy that lets nothing else in. Holds no data.
 import type { Handler } from "../http/app.ts";
-import { assemble } from "./assemble.ts" with { type: "macro" };
+import { assemble, readme } from "./assemble.ts" with { type: "macro" };
 
 /** The handler of `GET /`. The page's own script and style are allowed by their hashes, and it may ask its own server. */
 export function statusPage(): Handler {
@@ -27,4 +27,10 @@ export function statusPage(): Handler {
     "cache-control": "no-store",
   };
   return () => new Response(html, { headers });
+}
+
+/** The handler of `GET /README.md`, which the page links to. */
+export function readmeText(): Handler {
+  const text = readme();
+  return () => new Response(text, { headers: { "content-type": "text/plain; charset=utf-8" } });
 }

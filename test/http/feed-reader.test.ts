@@ -6,7 +6,7 @@ import { createApp } from "../../src/http/app.ts";
 import { createEvents, LOOK_MS } from "../../src/http/feed.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { createReader } from "../../src/http/feed-reader.ts";
-import { eventually, follow, serveEvents, noRecords, slotNow, status } from "../feed.ts";
+import { eventually, follow, serveEvents, noLog, noRecords, slotNow, status } from "../feed.ts";
 import { stackConfig } from "../stack.ts";
 
 test("1,000 readers that come and go leave nothing behind", async () => {
@@ -79,7 +79,7 @@ test("a reader whose connection is gone ends, once, although nobody cancels its 
 });
 
 test("a reader that was gone before it was told anything is no reader", () => {
-  const events = createEvents({ slots: () => [slotNow()], status, records: noRecords });
+  const events = createEvents({ slots: () => [slotNow()], status, records: noRecords, log: noLog });
   events.open(new Request("http://localhost/", { signal: AbortSignal.abort() }));
   expect(events.readers).toBe(0);
 });

@@ -1,7 +1,7 @@
 // The event feed: what its readers are told, and when.
 import { expect, test } from "bun:test";
 import { createEvents, LOOK_MS } from "../../src/http/feed.ts";
-import { follow, serveEvents, noRecords, slotNow, status, type Told } from "../feed.ts";
+import { follow, serveEvents, noLog, noRecords, slotNow, status, type Told } from "../feed.ts";
 import { stackConfig, startStack } from "../stack.ts";
 
 test("a reader is told all slots at once, as the slot API shows them, then the server and the last hour", async () => {
@@ -61,8 +61,8 @@ test("lemond down and back is told, and so is a slot that the configuration no l
   await feed.until(({ event, data }) => event === "server" && JSON.stringify(data["lemonade"]).includes("false"));
   const known = feed.told.length;
   await stack.lemond.restart();
-  await feed.until((told) => told.event === "server" && feed.told.indexOf(told) >= known);
-  expect(feed.told.at(-1)?.data["lemonade"]).toMatchObject({ up: true });
+  const { data } = await feed.until((told) => told.event === "server" && feed.told.indexOf(told) >= known);
+  expect(data["lemonade"]).toMatchObject({ up: true });
   await feed.cancel();
 });
 
@@ -95,7 +95,7 @@ test("a slot that does not change is told once", async () => {
 });
 
 test("states that come with every request are no history", async () => {
-  const events = createEvents({ slots: () => [], status, records: noRecords });
+  const events = createEvents({ slots: () => [], status, records: noRecords, log: noLog });
   for (const state of ["ready", "serving", "ready", "idle", "ready", "offline"] as const)
     events.entered("primary", state);
   const feed = follow(events.open(new Request("http://localhost/")));
@@ -112,7 +112,7 @@ test("the feeds end at once when the server stops, and none is opened afterwards
   const startedMs = performance.now();
   await Promise.all([stack.server.stop(), ...feeds.map((feed) => feed.ended())]);
   expect(performance.now() - startedMs).toBeLessThan(800);
-  const events = createEvents({ slots: () => [], status, records: noRecords });
+  const events = createEvents({ slots: () => [], status, records: noRecords, log: noLog });
   events.close();
   expect(() => events.open(new Request("http://localhost/"))).toThrow("stopping");
 });

@@ -113,3 +113,13 @@ test("on a terminal the program writes text unless JSON is asked for", async () 
   }
   rmSync(folder, { recursive: true });
 });
+
+test("the last thousand lines are remembered, in either format, and whoever has some gets the rest", () => {
+  const { log } = written("text");
+  log.debug("below");
+  for (let n = 0; n < 2500; n++) log.info("one", { n });
+  expect(log.after(0)).toMatchObject({ count: 2500, lines: { length: 1000 } });
+  expect(log.after(0).lines.at(-1)).toEqual({ ts: expect.any(String), level: "info", event: "one", n: 2499 });
+  expect(log.after(2498).lines.map((line) => line["n"])).toEqual([2498, 2499]);
+  expect(log.after(2500).lines).toEqual([]);
+});
