@@ -58,8 +58,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   // First of all: where the port is taken, that is the one thing to say.
   app.listen({ hostname: running.config.server.host, port: running.config.server.port });
   // What is loaded, and what could be, is known before the first request is dispatched; a lemond that does not answer holds up nobody.
-  const models = running.config.lemonade.autoSlots ? slots.models() : null;
-  const looks = Promise.all([...slots.keepers().map((keeper) => keeper.start()), models]);
+  const looks = Promise.all(slots.keepers().map((keeper) => keeper.start()));
   await Promise.race([looks, clock.sleep(FIRST_LOOK_MS)]);
   looked();
   const { server } = app;

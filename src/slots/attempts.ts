@@ -48,6 +48,8 @@ export function createAttempts(deps: AttemptsDeps) {
   const leaves = new Map<number, () => void>();
   let lastId = 0;
 
+  const clientGone = { outcome: { kind: "client-gone" }, label: null, target: settings.lemondUrl } as const;
+
   const land = (id: number): boolean => {
     leaves.get(id)?.();
     leaves.delete(id);
@@ -140,6 +142,8 @@ export function createAttempts(deps: AttemptsDeps) {
       const id = ++lastId;
       return new Promise((resolve, reject) => {
         calls.set(id, { slot, call, resolve, reject, target: settings.lemondUrl });
+        // An abort that came before does not come again.
+        if (call.client.aborted) return settle(id, clientGone);
         call.client.addEventListener("abort", () => leave(id), { once: true });
         const bodyBytes = call.body?.byteLength ?? 0;
         const { requestId: name, isContinuation = false, lemond } = call;
@@ -178,7 +182,7 @@ export function createAttempts(deps: AttemptsDeps) {
   function leave(id: number): void {
     if (!calls.has(id) || flights.has(id)) return;
     happen({ kind: "left", request: id });
-    settle(id, { outcome: { kind: "client-gone" }, label: null, target: settings.lemondUrl });
+    settle(id, clientGone);
   }
 }
 

@@ -4,7 +4,7 @@ import { isShared, type Listing, type LoadedModel } from "../lemonade/lemonade.t
 import { afterFailure, NO_BACK_OFF } from "./backoff.ts";
 import { type Child, type ChildQuestion, type Move, nextId, type SlotRecord } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
-import { listedFor, needsNoLoad, typeOf } from "./roster.ts";
+import { isSameModel, listedFor, needsNoLoad, typeOf } from "./roster.ts";
 import type { SlotState } from "./transitions.ts";
 
 const EVICTED = "model evicted from lemond (auto-reloads on next request)";
@@ -115,6 +115,19 @@ export function release(move: Move, slot: SlotRecord): void {
   const { child } = slot;
   letGo(move, slot, null);
   forgetUnused(move, child);
+}
+
+/** lemond's model list tells two models apart that were taken for one: a slot gives up the child of the other. */
+export function disown(move: Move): void {
+  const { known } = move;
+  for (const slot of known.slots.values()) {
+    const child = childOf(move, slot.child);
+    const listed = child && known.listing?.loaded.find((other) => isListedAs(child, other));
+    if (listed && !slot.job && !isSameModel(known, slot.model, listed.model)) {
+      slot.seen = null;
+      release(move, slot);
+    }
+  }
 }
 
 function letGo(move: Move, slot: SlotRecord, error: string | null): void {

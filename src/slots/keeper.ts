@@ -117,6 +117,8 @@ export function createKeeper(deps: KeeperDeps) {
         return attempts.cut(effect.request, { kind: "lost", error: "RemoteProtocolError", cause: effect.cause });
       case "ask-lemond":
         return void watch.askLemond(effect.question);
+      case "ask-models":
+        return void (asking ??= askModels());
       case "ask-child":
         return void watch.askChild(effect);
       case "open":
@@ -229,10 +231,11 @@ export function createKeeper(deps: KeeperDeps) {
       return models;
     },
     knownModels: (): readonly string[] => modelNames,
-    /** Asks lemond for the first time; resolves when it has answered or refused. */
+    /** Asks lemond for the first time; resolves when it has said what is loaded and what could be, or refused. */
     start: async (): Promise<void> => {
       happen({ kind: "wake" });
       await watch.firstAnswer;
+      await asking;
     },
     configure: (settings: Settings, configs: readonly SlotConfig[]): void => {
       happen({ kind: "configured", settings, slots: configs });

@@ -319,6 +319,7 @@ export type Effect =
   | { readonly do: "answer"; readonly request: Request; readonly failure: Failure }
   | { readonly do: "cut"; readonly request: number; readonly cause: LossCause }
   | { readonly do: "ask-lemond"; readonly question: number }
+  | { readonly do: "ask-models" }
   | {
       readonly do: "ask-child";
       readonly question: number;

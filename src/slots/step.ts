@@ -2,7 +2,7 @@
 // with time as an argument, so that test/model explores this very function. It changes `known` in place; what it returns is
 // to be carried out in order when it has returned, and each answer comes back as an event with the question's number.
 import { check, weigh } from "./check.ts";
-import { childOf, examined, observe, portRefused, serveByName, suspectAll } from "./children.ts";
+import { childOf, disown, examined, observe, portRefused, serveByName, suspectAll } from "./children.ts";
 import { askChild, askLemond, tellOrder } from "./jobs.ts";
 import type { Effect, Event, Job, Known, Move, Settings, SlotRecord } from "./known.ts";
 import { beginLoad, loaded, noteUnload, readBack, warm } from "./loads.ts";
@@ -88,6 +88,7 @@ function take(move: Move, event: Event): void {
       return void slotOfModel(move, event.model);
     case "models":
       known.models = event.models;
+      disown(move);
       for (const slot of known.slots.values()) if (!slot.job && needsNoLoad(known, slot)) serveByName(move, slot);
       return;
     case "draining":
@@ -166,6 +167,7 @@ function noteReach(move: Move, { answer, isLive }: Extract<Event, { kind: "healt
   if (!isUp) move.effects.push({ ...tell, level: "warn", event: "lemonade.unreachable", fields: { url, error } });
   else if (known.isUp === false) move.effects.push({ ...tell, level: "info", event: "lemonade.back", fields: { url } });
   known.isUp = isUp;
+  if (isUp) move.effects.push({ do: "ask-models" });
 }
 
 function takeSign(move: Move, slot: SlotRecord, job: Job, sign: Extract<Event, { kind: "sign" }>["sign"]): void {

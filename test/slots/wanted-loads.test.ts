@@ -1,6 +1,8 @@
 // A load takes another model's room only when somebody waits for it, and it is made while that request can still be answered.
 import { describe, expect, test } from "bun:test";
+import { startBetween } from "../between.ts";
 import { ended } from "../ended.ts";
+import { startLemond } from "../lemond/index.ts";
 import { startStack, type Stack } from "../stack.ts";
 
 const HOLD_MS = 4000;
@@ -53,4 +55,31 @@ describe.each(["10.6", "11.7"] as const)("room for one model (lemond %s)", (vers
     expect(await load).toBeWithin(HOLD_MS / 2 - 50, HOLD_MS);
     expect(await stream).toMatchObject({ status: 200, how: "interrupted" });
   });
+});
+
+test("a client that has left before its slot was found costs no load", async () => {
+  await using lemond = await startLemond();
+  const asked = Promise.withResolvers<void>();
+  const send = Promise.withResolvers<void>();
+  let isStarted = false;
+  await using between = startBetween(lemond, async ({ path, pass }) => {
+    if (path !== "/v1/models") return pass();
+    // Not known at the start, so that it is asked for again.
+    if (!isStarted) return new Response(null, { status: 500 });
+    asked.resolve();
+    await send.promise;
+    return pass();
+  });
+  await using stack = await startStack({ sharedLemond: between, loaded: [] });
+  isStarted = true;
+  const client = new AbortController();
+  const left = stack.chat({ model: "tiny-b", signal: client.signal }).catch((error: unknown) => error);
+  await asked.promise;
+  client.abort();
+  expect(await left).toBeInstanceOf(Error);
+  await Bun.sleep(100); // Its end has reached the server.
+  send.resolve();
+  expect(await stack.line("dispatch.decision")).toMatchObject({ status: 499 });
+  await polls(stack, 3);
+  expect(lemond.count("/v1/load")).toBe(0);
 });

@@ -17,20 +17,23 @@ describe("two models that differ in lemond's prefix alone", () => {
   const models = [{ id: "tiny-a" }, { id: "user.tiny-a" }];
 
   test.each([
-    ["user.tiny-a", "tiny-a"],
-    ["tiny-a", "user.tiny-a"],
-  ] as const)("a slot of %s does not take the child of %s, which another client loaded", async (own, other) => {
-    await using stack = await startStack({
-      lemond: { models, maxModels: -1 },
-      slots: [{ name: "primary", model: own, isDefault: true }],
-      loaded: [other],
-    });
-    expect((await fetch(`${stack.url}/v1/models`)).status).toBe(200);
-    await polls(stack, 2);
-    const reply = await ended(stack.chat({ model: "primary" }));
-    expect(reply).toMatchObject({ status: 200, label: "loaded", how: "whole" });
-    expect(await promptsOf(stack.child(own), stack.child(other))).toEqual([1, 0]);
-  });
+    ["user.tiny-a", "tiny-a", true],
+    ["tiny-a", "user.tiny-a", true],
+    ["tiny-a", "user.tiny-a", false],
+  ] as const)(
+    "a slot of %s does not take the child of %s, which was loaded before (auto_slots = %p)",
+    async (own, other, autoSlots) => {
+      await using stack = await startStack({
+        lemond: { models, maxModels: -1 },
+        slots: [{ name: "primary", model: own, isDefault: true }],
+        loaded: [other],
+        lemonade: { autoSlots },
+      });
+      const reply = await ended(stack.chat({ model: "primary" }));
+      expect(reply).toMatchObject({ status: 200, label: "loaded", how: "whole" });
+      expect(await promptsOf(stack.child(own), stack.child(other))).toEqual([1, 0]);
+    },
+  );
 
   test("a swap from one to the other brings none of its options along", async () => {
     await using stack = await startStack({
