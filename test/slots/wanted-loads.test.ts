@@ -10,7 +10,8 @@ const slots = [
   { name: "first", model: "tiny-a", isDefault: true },
   { name: "second", model: "tiny-b", holdMs: HOLD_MS },
 ];
-const endless = { tokens: 100_000, tokenMs: 10 };
+/** Thirty seconds. */
+const long = { tokens: 3000, tokenMs: 10 };
 
 /** So many answers of lemond's health, each of which shows every slot what is loaded. */
 async function polls(stack: Stack, times: number): Promise<void> {
@@ -24,14 +25,14 @@ describe.each(["10.6", "11.7"] as const)("room for one model (lemond %s)", (vers
   test("a stream that was cut for another slot's load is not followed by a load that takes the room back", async () => {
     await using stack = await start();
     // Its first byte is there: one that is cut before is repeated, and somebody waits for its model.
-    const stream = ended(await stack.chat({ model: "first", stream: true, sim: endless }));
+    const stream = await stack.chat({ model: "first", stream: true, sim: long });
     // Two of them: the first has waited for half of its hold when the stream is cut at the latest, the second is there then.
     const early = ended(stack.chat({ model: "second" }));
     await Bun.sleep(HOLD_MS / 2 - 100); // The time itself is what is tested.
     const late = await ended(stack.chat({ model: "second" }));
     expect(late).toMatchObject({ status: 200, how: "whole" });
     await early;
-    expect(await stream).toMatchObject({ status: 200, how: "interrupted", code: "dispatch.stream_interrupted" });
+    expect(await ended(stream)).toMatchObject({ status: 200, how: "interrupted", code: "dispatch.stream_interrupted" });
     const newcomer = stack.child("tiny-b");
     for (let nth = 0; nth < 5; nth++) {
       await polls(stack, 2);
@@ -47,13 +48,13 @@ describe.each(["10.6", "11.7"] as const)("room for one model (lemond %s)", (vers
   test("a request held for a slot without room has its load begun when half of its hold is over", async () => {
     await using stack = await start();
     // Its first byte is there: one that is cut before is repeated, and somebody waits for its model.
-    const stream = ended(await stack.chat({ model: "first", stream: true, sim: endless }));
+    const stream = await stack.chat({ model: "first", stream: true, sim: long });
     const began = performance.now();
     const load = stack.lemond.received("/v1/load").then(() => performance.now() - began);
     const reply = await ended(stack.chat({ model: "second" }));
     expect(reply).toMatchObject({ status: 200, label: "loaded", how: "whole" });
     expect(await load).toBeWithin(HOLD_MS / 2 - 50, HOLD_MS);
-    expect(await stream).toMatchObject({ status: 200, how: "interrupted" });
+    expect(await ended(stream)).toMatchObject({ status: 200, how: "interrupted" });
   });
 });
 

@@ -75,7 +75,8 @@ describe("a slot without a section of its own", () => {
   });
 
   const slots = [{ name: "primary", model: "tiny-a", isDefault: true }];
-  const endless = { tokens: 100_000, tokenMs: 10 };
+  /** Thirty seconds. */
+  const long = { tokens: 3000, tokenMs: 10 };
 
   test("is drained before a configured slot is swapped to its model", async () => {
     await using stack = await startStack({
@@ -105,7 +106,7 @@ describe("a slot without a section of its own", () => {
       server: { drainMs: 300 },
     });
     await stack.slotIs(({ state }) => state === "ready", "tiny-b");
-    const stream = await stack.chat({ model: "tiny-b", stream: true, sim: endless });
+    const stream = await stack.chat({ model: "tiny-b", stream: true, sim: long });
     expect((await act(stack, "primary", "swap", "tiny-b")).status).toBe(200);
     expect(await ended(stream)).toMatchObject({ status: 200, how: "interrupted", code: "dispatch.stream_interrupted" });
     await polls(stack, 2);
@@ -136,7 +137,7 @@ describe("a slot without a section of its own", () => {
 
     test("ends aloud when that order has waited for drain_s, and repairs nothing behind it", async () => {
       await using stack = await given(300);
-      const stream = await stack.chat({ model: "tiny-a", stream: true, sim: endless });
+      const stream = await stack.chat({ model: "tiny-a", stream: true, sim: long });
       await reload(stack, 300);
       expect((await act(stack, "primary", "unload")).status).toBe(200);
       expect(await ended(stream)).toMatchObject({ status: 200, how: "interrupted" });
