@@ -64,7 +64,10 @@ test("where nobody reads stdout 1 MB of lines waits, the rest is counted, and it
     }
     process.stderr.write("written");
     let at = 20_000;
-    setInterval(() => log.info("line", { at: at++ }), 5);`,
+    setInterval(() => log.info("line", { at: at++ }), 5);
+    // Whatever becomes of the test, this does not outlive it.
+    process.stdout.on("error", () => process.exit());
+    setTimeout(() => process.exit(), 60_000);`,
   );
   try {
     Bun.spawnSync(["mkfifo", join(folder, "go")]);
