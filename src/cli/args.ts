@@ -19,6 +19,7 @@ export type Args =
   | { readonly kind: "install"; readonly isLan: boolean; readonly isDryRun: boolean; readonly root: string | null }
   | { readonly kind: "uninstall"; readonly isDryRun: boolean; readonly isPurge: boolean; readonly root: string | null }
   | { readonly kind: "doctor"; readonly flags: Flags; readonly isJson: boolean }
+  | { readonly kind: "drill"; readonly slot: string | null; readonly url: string | null; readonly isYes: boolean }
   | { readonly kind: "completion"; readonly shell: Shell };
 
 const help = { help: { type: "boolean", short: "h" } } as const;
@@ -42,6 +43,8 @@ export function parseArgs(argv: readonly string[]): Args {
         return uninstall(rest);
       case "doctor":
         return doctor(rest);
+      case "drill":
+        return drill(rest);
       case "completion":
         return completion(rest);
       case "help":
@@ -94,6 +97,18 @@ function doctor(argv: readonly string[]): Args {
   return { kind: "doctor", flags: flagsOf(values), isJson: values.json ?? false };
 }
 
+function drill(argv: readonly string[]): Args {
+  const { values, positionals } = options(argv, { ...help, url: { type: "string" }, yes: { type: "boolean" } }, true);
+  if (values.help) return { kind: "help" };
+  const { url = null, yes: isYes = false } = values;
+  const [slot = null, ...more] = positionals;
+  if (more.length > 0) return usage("drill takes one slot");
+  if (url !== null && !isServer(url)) return usage(plain(`--url wants http://HOST:PORT, not ${url}`));
+  return { kind: "drill", slot, url: url?.replace(/\/+$/, "") ?? null, isYes };
+}
+
+const isServer = (url: string): boolean => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol);
+
 function completion(argv: readonly string[]): Args {
   const { values, positionals } = options(argv, help, true);
   if (values.help) return { kind: "help" };
@@ -145,6 +160,8 @@ Usage
   hal0-dispatch [flags]                    serve until told to stop
   hal0-dispatch --check [flags]            print the configuration without secrets; exit 0 if it is right, 1 if not
   hal0-dispatch doctor [--json] [flags]    look for what will go wrong, and say what to do; exit 1 if it is serious
+  hal0-dispatch drill [SLOT] [--url URL] [--yes]
+                                           end the model's process three times, and see that it comes back unnoticed
   hal0-dispatch install [--lan] [--dry-run] [--root DIR]
                                            run it as a service; --lan: for the network, with a key that it makes
   hal0-dispatch uninstall [--purge] [--dry-run] [--root DIR]

@@ -55,6 +55,15 @@ export async function run(argv: readonly string[]): Promise<void> {
       });
       break;
     }
+    case "drill": {
+      const { runDrill } = await import("./drill.ts");
+      const { systemDrillIo, whereItServes } = await import("./drill-io.ts");
+      process.exitCode = await runDrill(
+        { slot: args.slot, isYes: args.isYes, ...whereItServes(args.url) },
+        systemDrillIo(),
+      );
+      break;
+    }
     case "completion":
       process.stdout.write(printCompletion(args.shell));
       break;

@@ -30,6 +30,15 @@ const commands: readonly { readonly name: string; readonly what: string; readonl
     options: [{ flag: "--json", what: "findings as JSON" }, ...settings, help],
   },
   {
+    name: "drill",
+    what: "see that a model that is killed comes back unnoticed",
+    options: [
+      { flag: "--url", what: "where hal0-dispatch serves", value: "any" },
+      { flag: "--yes", what: "without asking" },
+      help,
+    ],
+  },
+  {
     name: "install",
     what: "run it as a service",
     options: [{ flag: "--lan", what: "for the network, with a key that it makes" }, dryRun, root, help],

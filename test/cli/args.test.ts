@@ -33,6 +33,8 @@ const ASKED: readonly [line: string, args: Args][] = [
   ["uninstall --purge --dry-run --root r", { kind: "uninstall", isDryRun: true, isPurge: true, root: "r" }],
   ["doctor", { kind: "doctor", isJson: false, flags: none }],
   ["doctor --json --lemonade http://a", { kind: "doctor", isJson: true, flags: { ...none, lemonade: "http://a" } }],
+  ["drill", { kind: "drill", slot: null, url: null, isYes: false }],
+  ["drill primary --url http://a:1/ --yes", { kind: "drill", slot: "primary", url: "http://a:1", isYes: true }],
   ["completion bash", { kind: "completion", shell: "bash" }],
   ["completion zsh", { kind: "completion", shell: "zsh" }],
   ["completion fish", { kind: "completion", shell: "fish" }],
@@ -64,6 +66,8 @@ const WRONG: readonly [argv: string[], fault: string][] = [
   [["uninstall", "--root"], "option '--root <value>' argument missing"],
   [["uninstall", "--root", ""], "--root wants a folder"],
   [["doctor", "--check"], "unknown option '--check'"],
+  [["drill", "a", "b"], "drill takes one slot"],
+  [["drill", "--url", "a:1"], "--url wants http://HOST:PORT, not a:1"],
   [["completion"], "completion takes bash, zsh or fish"],
   [["completion", "csh"], "completion takes bash, zsh or fish"],
   [["completion", "bash", "zsh"], "completion takes bash, zsh or fish"],
@@ -82,7 +86,7 @@ test("the help names the version, every flag and every exit code, and fits a ter
   for (const flag of ["config PATH", "host", "port", "lemonade URL", "allow-anonymous", "check", "help", "version"]) {
     expect(text).toContain(`--${flag}`);
   }
-  for (const command of ["doctor", "install", "uninstall", "completion bash|zsh|fish", "help"]) {
+  for (const command of ["doctor", "drill", "install", "uninstall", "completion bash|zsh|fish", "help"]) {
     expect(text).toContain(`\n  hal0-dispatch ${command}`);
   }
   for (const code of ["0 stopped on request", "1 failed at run time", "2 configuration or usage"]) {

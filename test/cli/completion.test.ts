@@ -88,7 +88,7 @@ test("every flag and command of --help is in all of them, and none that is not",
         ? [...text.matchAll(/--long-option (\S+)/g)].map(([, name]) => `--${name}`).sort()
         : words(text.replace(/-- /g, ""));
     expect([...new Set(flags)]).toEqual([...new Set(inHelp)].sort());
-    for (const command of ["install", "uninstall", "doctor", "completion", "help"])
+    for (const command of ["install", "uninstall", "doctor", "drill", "completion", "help"])
       expect(text).toMatch(
         shell === "fish" ? new RegExp(` --arguments ${command} `) : new RegExp(`^\\s+${command}\\)`, "m"),
       );

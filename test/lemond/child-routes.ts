@@ -62,7 +62,8 @@ function post(path: string, incoming: Hashed, settings: ChildSettings): Routed {
   const isBare = path === "/apply-template" || path === "/tokenize";
   if (handler === undefined || (isBare && incoming.path !== path)) return plain(replies.notFound());
   if (body === null) return plain(replies.invalid(parseErrorText(incoming.body.toString("utf8"))));
-  const sim = simOf(body);
+  const { tokenMs = 0 } = settings.chat;
+  const sim = { tokenMs, ...simOf(body) };
   if (sim.echo === true) {
     return { reply: replies.json(200, { sha256: incoming.bodySha256, bytes: incoming.body.length }), sim, tokens: 0 };
   }

@@ -18,6 +18,8 @@ export interface ChatSettings {
   readonly text?: string;
   /** The whole thought, where the template knows them. */
   readonly reasoning?: string;
+  /** Between two tokens. Default 0. */
+  readonly tokenMs?: number;
 }
 
 export interface ModelSpec {
