@@ -107,6 +107,10 @@ function clientOf(container: Container, key: string) {
       );
       return slots.find(({ name }) => name === "tiny-a") ?? { pid: 0 };
     },
+    requests: async (): Promise<number> => {
+      const records: unknown[] = JSON.parse(await (await fetch(`${url}/api/requests`, { headers })).text());
+      return records.length;
+    },
     /** A stream of two seconds that must be whole although `meanwhile` happens once it has begun. */
     streamed: async (meanwhile: () => Promise<void>): Promise<void> => {
       const reply = await chat({ stream: true, sim: { tokens: 100, tokenMs: 20 } });
@@ -187,10 +191,16 @@ async function withoutNesting(base: string): Promise<void> {
     await client.answered(null);
     await container.shell("cp /run/good /etc/hal0/dispatch.toml");
   });
-  await step("an upgrade under a stream leaves it whole, and keeps key and address", async () => {
+  await step("a drill in the container kills the model and gets whole answers", async () => {
+    const { text } = await container.run("hal0-dispatch", "drill", "--yes");
+    match(text, /\n1\. [^]*answered +whole[^]*\n2\. [^]*answered +whole/);
+  });
+  await step("an upgrade under a stream leaves it whole, and keeps key, address and records", async () => {
     await client.streamed(async () => {
       match(await container.must("/root/hal0-dispatch", "install", "--lan"), /API key: {2}the one in /);
     });
+    ok((await client.requests()) > 0, "the records of before are gone");
+    equal((await container.shell("stat -c '%U %a' /var/lib/hal0-dispatch")).trim(), "hal0-dispatch 700");
     await client.answered(null);
   });
   await step("uninstall keeps the configuration, which install takes up again", async () => {

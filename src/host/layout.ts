@@ -34,7 +34,7 @@ export function environmentText(hasMadeFolder: boolean): string {
 # Variables of the service, read by systemd as root: leave the mode of this file at 0600.
 # After a change: systemctl restart hal0-dispatch
 
-# Keys that clients must send, comma separated. An address that other machines reach needs one. A good one: openssl rand -hex 24
+# Keys that clients must send, comma separated. An address that other machines reach needs one; hal0-dispatch install --lan makes it.
 #HAL0_DISPATCH_API_KEYS=
 # Keys that open everything. Where there are any, loading and unloading models needs one.
 #HAL0_DISPATCH_ADMIN_KEYS=
