@@ -46,8 +46,11 @@ export function readAsked(body: Uint8Array): Asked {
     new DispatchError("request.invalid", path === "" ? `The request body ${fault}.` : `${path}: ${fault}.`, { path });
   const scan = scanFields(body, FIELD_NAMES);
   if (!scan.ok) throw invalid("", scan.fault);
-  const fields = Object.fromEntries([...scan.spans].map(([name, span]) => [name, valueAt(body, span)]));
-  const parsed = v.safeParse(Fields, fields);
+  const valueOf = (name: string): unknown => {
+    const span = scan.spans.get(name);
+    return span && valueAt(body, span);
+  };
+  const parsed = v.safeParse(Fields, { model: valueOf("model"), stream: valueOf("stream") });
   if (!parsed.success) {
     const [issue] = parsed.issues;
     throw invalid(v.getDotPath(issue) ?? "", issue.message);

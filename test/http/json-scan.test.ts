@@ -136,6 +136,53 @@ describe("bodies made by chance, whole and damaged,", () => {
   });
 });
 
+describe("a large body", () => {
+  const large = "x".repeat(300_000);
+
+  test.each([1, 2, 3, 4])(
+    "made by chance of long strings, whole and damaged, is judged as JSON.parse does (seed %i)",
+    (seed) => {
+      const random = createRandom(seed);
+      const longText = (): string =>
+        Array.from({ length: random.int(1, 4) }, () => "a".repeat(random.int(1000, 1100)) + stringValue(random)).join(
+          "",
+        );
+      for (let round = 0; round < 100; round++) {
+        const members = Array.from({ length: random.int(1, 4) }, () => {
+          const key = random.chance(0.3) ? longText() : random.pick(NAMES as [string]);
+          return `${JSON.stringify(key)}:${random.chance(0.7) ? JSON.stringify(longText()) : objectText(random, 2)}`;
+        });
+        const body = placed(`{"pad":"${large}",${members.join(",")}}`, random.int(0, 3));
+        expectSame(body);
+        const at = random.int(300_000, body.length - 1);
+        expectSame(body.with(at, random.pick([...bytesOf('"\\{}[],:a')] as [number])));
+        expectSame(body.slice(0, at));
+      }
+    },
+  );
+
+  test("leaves a control character far inside a string to its upstream, and no other fault", () => {
+    const judged = (text: string): unknown => scanned(bytesOf(text));
+    expect(judged(`{"x":"${large}\n","model":"a"}`)).toEqual({ model: "a" });
+    expect(judged(`{"x":"\n${large}","model":"a"}`)).toBe("is not valid JSON");
+    expect(judged(`{"x":"${large}\\q","model":"a"}`)).toBe("is not valid JSON");
+    expect(judged(`{"x":"${large}","y":"\n","model":"a"}`)).toBe("is not valid JSON");
+    expect(judged(`{"x":"${"x".repeat(200_000)}\n","model":"a"}`)).toBe("is not valid JSON");
+  });
+
+  test("of 20 MB takes one pass, wherever its strings end", () => {
+    const run = "x".repeat(1200);
+    for (const piece of [`${run}\\n`, `${run}","`, `${run}\\"`]) {
+      const count = Math.floor((20 * 1024 ** 2) / piece.length);
+      const body = bytesOf(`{"x":["${piece.repeat(count)}"],"model":"a"}`);
+      const startedMs = performance.now();
+      expect(scanned(body)).toEqual({ model: "a" });
+      // Some 20 ms; where each string looked for its own end through the rest of the body, 20 s.
+      expect(performance.now() - startedMs).toBeLessThan(2000);
+    }
+  });
+});
+
 describe("a model put into a body", () => {
   const put = (text: string): string => {
     const body = bytesOf(text);
