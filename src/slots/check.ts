@@ -1,7 +1,7 @@
 // The checking stage of a job: the evidence of lemond and the child, and what follows from it by the table of repair.ts.
 import type { HealthAnswer } from "../lemonade/lemonade.ts";
 import { adopt, bury, childOf, isListedAs, serveByName } from "./children.ts";
-import { abandonJob, askChild, askLemond, endJob, failJob, pause, tell } from "./jobs.ts";
+import { abandonJob, askChild, askLemond, endJob, failJob, isWanted, pause, tell } from "./jobs.ts";
 import type { Job, Move, SlotRecord } from "./known.ts";
 import { beginLoad, beginUnload } from "./loads.ts";
 import { type LemondEvidence, remedyOf } from "./repair.ts";
@@ -51,11 +51,10 @@ export function check(move: Move, slot: SlotRecord, job: Job): void {
 function prepareLoad(move: Move, slot: SlotRecord, job: Job, isListed: boolean): void {
   if (!hasTurn(move, slot)) return takeTurn(move, slot, job);
   const { isFull } = othersOfType(move.known, slot);
-  const isWanted = job.order !== null || job.isKeeping || slot.held.length > 0;
   const isContested = job.isContested && !isListed;
   const isOnlyKept = job.isKeeping && job.order === null && slot.held.length === 0;
   if (isOnlyKept && !mayTakeRoom(move.known, slot)) return abandonJob(move, slot, job);
-  if (!isWanted && (job.isOnDemand || isFull || isContested)) return abandonJob(move, slot, job);
+  if (!isWanted(slot, job) && (job.isOnDemand || isFull || isContested)) return abandonJob(move, slot, job);
   if (isContested) return waitFor(move, slot, job, "newcomer");
   if (isFull && !job.hasRoom) return waitFor(move, slot, job, "room");
   if (job.suspect !== null) {

@@ -55,7 +55,7 @@ export function followUse(move: Move, slot: SlotRecord): void {
 export function openChild(move: Move, { url, pid, checkpoint, type, recipe, isReachable }: LoadedModel): Child {
   const id = nextId(move);
   const child = { id, url, pid, checkpoint, type, recipe, isReachable, knownSince: id, misses: 0, attempts: 0 };
-  const opened: Child = { ...child, examination: null, isEvicted: false };
+  const opened: Child = { ...child, listedAt: id, examination: null, isEvicted: false };
   move.known.children.set(id, opened);
   move.effects.push({ do: "open", child: opened });
   return opened;
@@ -165,8 +165,11 @@ export function observe(move: Move, listing: Listing, gone: readonly number[]): 
     if (child && (!listed || (isSame && gone.includes(child.id)))) bury(move, slot, child.id);
     else if (listed && !isSame && !(dead && listed.pid !== null && isListedAs(dead, listed))) adopt(move, slot, listed);
   }
-  for (const child of move.known.children.values())
+  const { children, lastId } = move.known;
+  for (const child of children.values()) {
+    if (listing.loaded.some((listed) => isListedAs(child, listed))) child.listedAt = lastId;
     if (child.attempts > 0 && child.isReachable) judge(move, child, listing);
+  }
 }
 
 /** A connection may stay open and silent long after its child is gone: lemond no longer listing it ends the attempt. */
@@ -204,7 +207,8 @@ export function suspectAll(move: Move, gone: readonly number[]): void {
  */
 export function examined(move: Move, child: Child, how: ChildQuestion, sign: ChildEvidence): void {
   child.examination = null;
-  if (sign === "gone" || sign === "refused" || sign === "stranger") return cutAttempts(move, child.id, "evicted");
+  if (sign === "refused") return portRefused(move, child);
+  if (sign === "gone" || sign === "stranger") return cutAttempts(move, child.id, "evicted");
   if (how !== "slots" || sign !== "silent" || move.known.isUp !== false) return;
   for (const slot of move.known.slots.values()) if (slot.child === child.id && !slot.job) bury(move, slot, child.id);
   cutAttempts(move, child.id, "wedged");
@@ -212,7 +216,7 @@ export function examined(move: Move, child: Child, how: ChildQuestion, sign: Chi
 
 /** Its port refuses although our sockets to it are open: lemond evicts it for somebody else, and it waits for us to hang up. */
 export function portRefused(move: Move, child: Child): void {
-  child.isEvicted = true;
+  child.isEvicted ||= child.attempts > 0;
   cutAttempts(move, child.id, "evicted");
 }
 

@@ -112,6 +112,10 @@ export function endJob(move: Move, slot: SlotRecord, job: Job, found: "retargete
   if (job.order) move.effects.push({ do: "tell-order", order: job.order.id, fault: null });
 }
 
+/** Somebody waits for the load. */
+export const isWanted = ({ held }: SlotRecord, { order, isKeeping }: Job): boolean =>
+  order !== null || isKeeping || held.length > 0;
+
 /** Nobody waits for the load any more, or it would cost another client its model: lemond is not asked for it. */
 export function abandonJob(move: Move, slot: SlotRecord, job: Job): void {
   if (job.suspect !== null) bury(move, slot, job.suspect);

@@ -37,6 +37,8 @@ export interface Child {
   readonly recipe: string;
   /** Answers to questions with a number up to this say nothing about it. */
   readonly knownSince: number;
+  /** Children with a higher number came after it was last listed. */
+  listedAt: number;
   /** Answers in a row that do not list it. */
   misses: number;
   /** Attempts under way on it. */

@@ -1,6 +1,8 @@
 // Loads take turns: lemond loads one model at a time, and a load that is not read back leaves the others with a false
 // picture. Whoever has the turn also waits here for room, and for another client's model to be used.
-import { ASK_AGAIN_MS, enterStage, pause } from "./jobs.ts";
+import type { LoadedModel } from "../lemonade/lemonade.ts";
+import { childOf, isListedAs } from "./children.ts";
+import { abandonJob, ASK_AGAIN_MS, isWanted, enterStage, pause } from "./jobs.ts";
 import type { Job, Move, SlotRecord } from "./known.ts";
 import { othersOfType, typeOf } from "./roster.ts";
 
@@ -79,9 +81,14 @@ function hasOthersUnderWay({ known }: Move, slot: SlotRecord): boolean {
 
 /** Another client's eviction is not fought: its model is left alone until it stands still, or has not shown up. */
 export function awaitNewcomer(move: Move, slot: SlotRecord, job: Job): void {
-  const { nowMs } = move.known;
+  if (!isWanted(slot, job)) return abandonJob(move, slot, job);
+  const { nowMs, children } = move.known;
   const { listed, isFull } = othersOfType(move.known, slot);
-  const [newest] = listed.toSorted((a, b) => (b.lastUse ?? 0) - (a.lastUse ?? 0));
+  const listedAt = childOf(move, job.suspect)?.listedAt ?? 0;
+  const wasThere = (other: LoadedModel): boolean =>
+    [...children.values()].some((child) => child.id <= listedAt && isListedAs(child, other));
+  const newcomers = listed.filter((other) => !wasThere(other));
+  const [newest] = newcomers.toSorted((a, b) => (b.lastUse ?? 0) - (a.lastUse ?? 0));
   const before = job.newcomer ?? { url: null, lastUse: null, sinceMs: nowMs };
   const isMoving = newest && (before.url !== newest.url || before.lastUse !== newest.lastUse || newest.isBusy);
   if (isMoving) job.newcomer = { url: newest.url, lastUse: newest.lastUse, sinceMs: nowMs };

@@ -1,11 +1,12 @@
 // The answers that lemond and its children may give: each outcome of each question is a kind of move, where the budget allows it.
 import type { Done, HealthAnswer } from "../../src/lemonade/lemonade.ts";
-import type { ChildQuestion } from "../../src/slots/known.ts";
+import type { Child, ChildQuestion } from "../../src/slots/known.ts";
 import { forgetSent, happen, passUntil } from "./happen.ts";
 import {
   checkpointOf,
   type Health,
   isAlive,
+  type Lemond,
   evictAll,
   listedOf,
   listing,
@@ -55,15 +56,18 @@ function answer<K extends Pending["kind"]>(
   };
 }
 
-/** Health is blocked while lemond unloads or evicts. */
-const isBlocked = ({ pending, lemond }: World): boolean =>
-  lemond.visitor === "coming" || pending.some(({ kind }) => kind === "unload");
+/** Health is blocked while lemond unloads; between an eviction and the newcomer it lists neither. */
+const isBlocked = ({ pending }: World): boolean => pending.some(({ kind }) => kind === "unload");
 
 /** Children whose process is seen to have ended. */
 function gone({ known, lemond, scenario }: World): number[] {
   if (!scenario.arePidsVisible) return [];
-  return [...known.children.values()].flatMap(({ id, pid }) => (isAlive(lemond, pid) ? [] : [id]));
+  return [...known.children.values()].flatMap((child) => (isSeen(lemond, child) ? [] : [child.id]));
 }
+
+/** One that lemond evicts lives until we hang up: its port refuses, and its process is there. */
+const isSeen = (lemond: Lemond, { pid, attempts }: Child): boolean =>
+  isAlive(lemond, pid) || (attempts > 0 && pid !== null && lemond.hanging.includes(pid));
 
 function say(world: World, { question, askedMs }: Of<"health">, answer: HealthAnswer): void {
   const isLive = world.lemond.isUp;
@@ -133,7 +137,7 @@ const children: readonly Kind[] = [
 function signOf({ known, lemond, scenario }: World, id: number, how: ChildQuestion) {
   const child = known.children.get(id);
   if (!child) return "gone"; // Nobody asks for it any more.
-  if (scenario.arePidsVisible && !isAlive(lemond, child.pid)) return "gone";
+  if (scenario.arePidsVisible && !isSeen(lemond, child)) return "gone";
   if (how === "pid") return "silent";
   const server = serverOf(lemond, child, scenario.arePidsVisible);
   if (!server) return lemond.processes.some((process) => urlOf(process) === child.url) ? "stranger" : "refused";

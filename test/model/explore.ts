@@ -104,6 +104,7 @@ export function startOf(scenario: Scenario): World {
     ordered: {},
     sent: {},
     awayMs: -1_000_000,
+    leftMs: -Infinity,
     failedMs: {},
     contested: {},
     isDraining: false,

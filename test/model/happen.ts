@@ -14,7 +14,7 @@ export function happen(world: World, event: Event): void {
   for (let next = events.shift(); next; next = events.shift()) {
     const before = standing(world);
     const effects = step(world.known, next, world.nowMs);
-    if (next.kind === "port-refused") noteContest(world, next.child);
+    noteContest(world, next);
     for (const effect of effects) {
       judgeEffect(world, before, next, effect);
       carryOut(world, effect, events);

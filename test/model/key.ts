@@ -24,8 +24,9 @@ export function keyOf(world: World): string {
     children.set(id, children.size);
     const child = known.children.get(id);
     if (!child) return `${children.size - 1}x`;
-    const { url, pid, checkpoint, misses, examination, isEvicted } = child;
-    return `${children.size - 1}(${url}${checkpoint}${pidOf(pid)},${misses},${examination !== null},${isEvicted})`;
+    const { url, pid, checkpoint, misses, examination, isEvicted, listedAt } = child;
+    const later = [...known.children.values()].filter((other) => other.id > listedAt).length;
+    return `${children.size - 1}(${url}${checkpoint}${pidOf(pid)},${misses},${examination !== null},${isEvicted}${later})`;
   };
   const until = (ms: number): number => Math.min(FAR_MS, Math.max(0, ms - nowMs));
   const since = (ms: number): number => Math.min(FAR_MS, nowMs - ms);
@@ -152,6 +153,7 @@ export function keyOf(world: World): string {
     queue.map((id) => slotNumbers.indexOf(id)),
     known.pollQuestion !== null,
     until(known.pollDueMs),
+    Math.min(3000, since(known.turnEndedMs)),
     lemond.isUp,
     lemond.listed.map(({ model, port, pid }) => model + port + pidOf(pid)),
     lemond.processes.map(({ model, port, pid, health }) => model + port + pidOf(pid) + health),
@@ -170,6 +172,7 @@ export function keyOf(world: World): string {
     world.orders,
     Object.entries(world.sent).map(([model, { loads, unloads }]) => model + loads + unloads),
     Math.min(20_000, since(world.awayMs)),
+    world.leftMs === nowMs,
     Object.entries(world.failedMs).map(([slot, ms]) => (ms === undefined ? "" : slot + Math.min(5000, since(ms)))),
     Object.entries(world.contested).map(([slot, ms]) => (ms === undefined ? "" : slot + since(ms))),
     world.isDraining,

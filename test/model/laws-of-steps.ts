@@ -151,7 +151,8 @@ function judgeLoad(world: World, slot: SlotRecord): void {
   if (!job || job.order) return;
   if (nowMs - (world.failedMs[slot.id] ?? -Infinity) < BACK_OFF_MS) breaks(world, "a load is sent during back-off");
   const isFor = slot.held.length > 0;
-  if (!isFor && isFull(known, slot.model)) breaks(world, "a load that nobody waits for evicts a model");
+  if (!isFor && isFull(known, slot.model) && !isIdle(known, slot))
+    breaks(world, "a load that nobody waits for evicts a model");
   const sinceMs = world.contested[slot.id];
   if (sinceMs === undefined) return;
   world.contested = { ...world.contested, [slot.id]: undefined };
@@ -164,7 +165,18 @@ function judgeLoad(world: World, slot: SlotRecord): void {
     const request = known.requests.get(id);
     return request && nowMs >= (request.heldSinceMs + request.heldUntilMs) / 2;
   });
-  if (!(isFree && isFor) && !isOld && !isUrgent) breaks(world, "another client's eviction is fought");
+  // One that has left in this very moment was waited for when lemond was asked.
+  if (!(isFree && isFor) && !isOld && !isUrgent && world.leftMs !== nowMs)
+    breaks(world, "another client's eviction is fought");
+}
+
+/** A kept slot may take the room of a model that is neither kept nor in use. */
+function isIdle({ listing, slots, nowMs }: Known, { model, config }: SlotRecord): boolean {
+  const others = listing?.loaded.filter((listed) => listed.model !== model) ?? [];
+  const [oldest] = others.toSorted((a, b) => (a.lastUse ?? 0) - (b.lastUse ?? 0));
+  const owner = [...slots.values()].find((slot) => slot.model === oldest?.model);
+  if (!config.keep || !owner || owner.config.keep || owner.inFlight > 0) return false;
+  return nowMs - Math.max(owner.lastUsedMs ?? 0, owner.adoptedMs) >= owner.config.idleAfterMs;
 }
 
 /** As lemond was last heard. */
@@ -174,11 +186,13 @@ export function isFull({ listing }: Known, model: string): boolean {
   return typeof limit === "number" && others >= limit;
 }
 
-/** The slot has been told that the other client evicted its child. */
-export function noteContest(world: World, child: number): void {
-  if (!world.lemond.visited.includes(pidOf(world.known, child) ?? -1)) return;
+/** The other client has evicted a child, and the slot is told: its port refuses while we have a connection to it. */
+export function noteContest(world: World, event: Event): void {
+  const isTold = event.kind === "port-refused" || (event.kind === "sign" && event.sign === "refused");
+  const child = isTold ? world.known.children.get(event.child) : undefined;
+  if (!child || child.attempts === 0 || !world.lemond.visited.includes(child.pid ?? -1)) return;
   for (const slot of world.known.slots.values())
-    if (slot.child === child || slot.job?.suspect === child || slot.dead === child)
+    if (slot.child === child.id || slot.job?.suspect === child.id || slot.dead === child.id)
       world.contested = { ...world.contested, [slot.id]: world.nowMs };
 }
 

@@ -11,6 +11,9 @@ import { ownerOf } from "../../src/slots/roster.ts";
 
 export interface Kind {
   readonly words: string;
+  /** Of somebody's own will: where nothing goes wrong any more it need not happen. */
+  readonly isWilled?: boolean;
+  readonly isClock?: boolean;
   targets(world: World): readonly number[];
   make(world: World, target: number): void;
 }
@@ -69,6 +72,7 @@ function arrive(world: World, id: number, slot: number, asked: Asked, isContinua
 const clients: readonly Kind[] = [
   {
     words: "request arrives:",
+    isWilled: true,
     targets: ({ requests, isDraining }) => (isDraining ? NEVER : out(requests).slice(0, 1)),
     make: (world, id) => {
       const asked = world.asked[id];
@@ -142,6 +146,7 @@ const clients: readonly Kind[] = [
       budget.leaves > 0 ? requests.flatMap((fate, id) => (fate === "in" ? [id] : [])) : NEVER,
     make: (world, id) => {
       spend(world, "leaves");
+      world.leftMs = world.nowMs;
       over(world, id, true);
       happen(world, { kind: "left", request: id });
     },
@@ -151,6 +156,7 @@ const clients: readonly Kind[] = [
 const operators: readonly Kind[] = [
   {
     words: "the operator orders",
+    isWilled: true,
     targets: ({ orders, isDraining }) => (isDraining ? NEVER : out(orders).slice(0, 1)),
     make: (world, id) => {
       const ordered = world.scenario.orders[id - 1];
@@ -182,6 +188,7 @@ const operators: readonly Kind[] = [
   },
   {
     words: "the time for requests under way is over",
+    isWilled: true,
     targets: ({ isDraining, isStopped }) => (isDraining && !isStopped ? ONCE : NEVER),
     make: (world) => {
       happen(world, { kind: "stopping" });
@@ -201,6 +208,7 @@ const operators: readonly Kind[] = [
   },
   {
     words: "the clock goes on to the next timer",
+    isClock: true,
     targets: (world) => (nextWakeMs(world) < Infinity ? ONCE : NEVER),
     make: (world) => wake(world, nextWakeMs(world)),
   },
@@ -286,6 +294,8 @@ const troubles: readonly Kind[] = [
       lemond.processes = lemond.isNoticing ? [] : lemond.processes.map((one) => ({ ...one, health: "wedged" }));
       lemond.listed = [];
       lemond.visitor = "absent";
+      lemond.visited = [];
+      world.contested = {};
       forgetSent(world, lost);
     },
   },

@@ -2,7 +2,7 @@
 import { slotDefaults } from "../../src/config/config.ts";
 import type { SlotConfig } from "../../src/config/config.ts";
 import type { Settings } from "../../src/slots/known.ts";
-import type { Budget, Ordered, Scenario } from "./world.ts";
+import { type Budget, none, type Ordered, type Scenario } from "./world.ts";
 
 const HOLD_MS = 8000;
 const NEVER_MS = 1e9;
@@ -26,27 +26,6 @@ const settings: Settings = {
   maxHeldBytes: 100,
   autoSlots: true,
   slotDefaults: { ...slotDefaults, holdMs: HOLD_MS, idleAfterMs: NEVER_MS },
-};
-
-const none: Budget = {
-  kills: 0,
-  resets: 0,
-  leaves: 0,
-  continuations: 0,
-  visits: 0,
-  uses: 0,
-  downs: 0,
-  refusals: 0,
-  silences: 0,
-  denials: 0,
-  busy: 0,
-  loadFailures: 0,
-  unloadFailures: 0,
-  slowLoads: 0,
-  touchFailures: 0,
-  lateAnswers: 0,
-  drains: 0,
-  reloads: 0,
 };
 
 type Variant = Partial<Omit<Scenario, "budget">> & { readonly budget?: Partial<Budget> };
@@ -99,8 +78,8 @@ export const scenarios: readonly Scenario[] = [
     budget: { kills: 2, slowLoads: 1 },
     depth: 20,
   }),
-  scenario("two slots and room for one", { depth: 16 }),
-  scenario("two slots and room for one, the other way round", { requests: [{ slot: "b" }, { slot: "a" }], depth: 16 }),
+  scenario("two slots and room for one", { depth: 14 }),
+  scenario("two slots and room for one, the other way round", { requests: [{ slot: "b" }, { slot: "a" }], depth: 14 }),
   scenario("two slots, room for one, and a child that dies", { budget: { kills: 1 } }),
   ...onBoth("a lemond that goes and comes back", { requests: BOTH_A, budget: { downs: 1, kills: 1 } }),
   scenario("a lemond whose port refuses for a while, and a child that is busy", {
@@ -115,8 +94,14 @@ export const scenarios: readonly Scenario[] = [
     budget: { lateAnswers: 1, kills: 1 },
     depth: 14,
   }),
-  scenario("another client's load", { requests: ONE_A, budget: { visits: 1, uses: 1, leaves: 1 }, depth: 16 }),
+  scenario("another client's load", { requests: ONE_A, budget: { visits: 1, uses: 1, leaves: 1 }, depth: 14 }),
   scenario("another client's load, two slots", { budget: { visits: 1 } }),
+  scenario("another client's load, room for two", {
+    room: 2,
+    loaded: ["X", "Y"],
+    requests: ONE_A,
+    budget: { visits: 1, uses: 1 },
+  }),
   ...orders.map((order) =>
     scenario(`two requests and an operator's ${wordsOf(order)}`, {
       requests: BOTH_A,

@@ -54,6 +54,28 @@ export interface Budget {
   reloads: number;
 }
 
+/** Nothing goes wrong. */
+export const none: Budget = {
+  kills: 0,
+  resets: 0,
+  leaves: 0,
+  continuations: 0,
+  visits: 0,
+  uses: 0,
+  downs: 0,
+  refusals: 0,
+  silences: 0,
+  denials: 0,
+  busy: 0,
+  loadFailures: 0,
+  unloadFailures: 0,
+  slowLoads: 0,
+  touchFailures: 0,
+  lateAnswers: 0,
+  drains: 0,
+  reloads: 0,
+};
+
 export interface Scenario {
   readonly name: string;
   readonly slots: readonly SlotConfig[];
@@ -128,6 +150,8 @@ export interface World {
   sent: Readonly<Record<string, Sent>>;
   /** When lemond last did not answer, or refused. */
   awayMs: number;
+  /** When a client last left. */
+  leftMs: number;
   /** When the last load of a slot failed, until it has a child again. */
   failedMs: Readonly<Record<number, number | undefined>>;
   /** Slots whose child was evicted by the other client, and that have been told so. */
