@@ -58,10 +58,15 @@ export function judge(plan: RequestPlan, prompt: Prompt, received: Received, see
   }
   for (const [name, value] of Object.entries({ "x-request-id": /./, "x-hal0-upstream": new RegExp(`^${plan.slot}$`) }))
     if (!value.test(headers.get(name) ?? "")) return verdict("whole", `${name}: ${headers.get(name)} on a 200`);
-  const text = timeless(body);
-  const wholes = seen.models.map((model) => prompt.expected(model));
+  const text = timeless(prompt.isSse ? withoutComments(body) : body);
+  const wholes = seen.models
+    .map((model) => prompt.expected(model))
+    .map((whole) => (prompt.isSse ? withoutComments(whole) : whole));
   if (end === "complete" && wholes.includes(text)) return verdict("whole");
   if (prompt.isSse) {
+    const early = failureIn(text, plan.route);
+    if (early !== null)
+      return verdict("envelope", faultOfEnvelope(early.code, null, early.headers, plan, seen), early.code);
     const lost = mayLose(plan, seen) ? null : "a stream was interrupted although nothing was wrong";
     if (end === "cut") return verdict("interrupted", "an SSE stream ended with a transport error");
     const before = withoutInterruption(text, plan.route);
@@ -89,19 +94,22 @@ export function mayLose(plan: RequestPlan, { losses, operatorActed }: Circumstan
 
 function faultOfEnvelope(
   code: string,
-  status: number,
+  /** Null: it came as an event, after a heartbeat or a comment of the child. */
+  status: number | null,
   headers: Headers,
   plan: RequestPlan,
   { losses, wasDisturbed, loadsFailed, operatorActed, tookMs, holdMs }: Circumstances,
 ): string | null {
-  if (STATUS[code] !== status) return `code ${code} with status ${status}`;
+  if (status !== null && STATUS[code] !== status) return `code ${code} with status ${status}`;
   const label = headers.get("x-hal0-repair");
-  if ((status === 503 || label === "backed_off") && !headers.has("retry-after")) return `${code} without Retry-After`;
-  if (headers.get("x-request-id") === null) return `${code} without x-request-id`;
-  if (headers.get("x-hal0-upstream") !== plan.slot) return `${code} names upstream ${headers.get("x-hal0-upstream")}`;
+  if ((STATUS[code] === 503 || label === "backed_off") && !headers.has("retry-after"))
+    return `${code} without Retry-After`;
+  if (status !== null && headers.get("x-request-id") === null) return `${code} without x-request-id`;
+  if (status !== null && headers.get("x-hal0-upstream") !== plan.slot)
+    return `${code} names upstream ${headers.get("x-hal0-upstream")}`;
   // A repair that went well leaves one excuse: the second attempt was lost as well.
   const hasNoChild = label === null || label === "failed" || label === "backed_off";
-  if (hasNoChild && (wasDisturbed || (loadsFailed && label !== null))) return null;
+  if (hasNoChild && (wasDisturbed || (loadsFailed && (label !== null || status === null)))) return null;
   const because = `(repair ${label}, ${losses} losses, ${Math.round(tookMs)} ms)`;
   switch (code) {
     case "slot.loading":
@@ -127,8 +135,27 @@ function codeOf(body: string, route: RequestPlan["route"]): string | null {
   }
 }
 
-/** The stream without the event that says it broke off, or null where there is none. */
-function withoutInterruption(text: string, route: RequestPlan["route"]): string | null {
+/**
+ * Without comments and pings: heartbeats may stand anywhere between events, and the comments of an attempt that was lost before
+ * its first event have gone out.
+ */
+function withoutComments(text: string): string {
+  const isSilent = (event: string): boolean =>
+    (event !== "" && event.split("\n").every((line) => line.startsWith(":"))) || event === PING;
+  return text
+    .split("\n\n")
+    .filter((event) => !isSilent(event))
+    .join("\n\n");
+}
+const PING = 'event: ping\ndata: {"type":"ping"}';
+
+interface LastEvent {
+  readonly before: string;
+  readonly error: Record<string, unknown>;
+}
+
+/** The event of ours that ends a stream, or null where there is none. */
+function lastError(text: string, route: RequestPlan["route"]): LastEvent | null {
   const begin =
     { messages: "event: error\ndata: ", responses: "event: response.failed\ndata: " }[route as string] ?? "data: ";
   const at = text.lastIndexOf(`${begin}{`);
@@ -136,10 +163,29 @@ function withoutInterruption(text: string, route: RequestPlan["route"]): string 
   try {
     const event: unknown = JSON.parse(text.slice(at + begin.length));
     if (!isRecord(event) || !isRecord(event["error"])) return null;
-    return event["error"]["code"] === "dispatch.stream_interrupted" ? text.slice(0, at) : null;
+    return { before: text.slice(0, at), error: event["error"] };
   } catch {
     return null; // An event of the child's.
   }
+}
+
+/** The stream without the event that says it broke off, or null where there is none. */
+function withoutInterruption(text: string, route: RequestPlan["route"]): string | null {
+  const last = lastError(text, route);
+  return last?.error["code"] === "dispatch.stream_interrupted" ? last.before : null;
+}
+
+/** An error that came where a status was out already and no event of the child's had come: what its header would have been. */
+function failureIn(
+  text: string,
+  route: RequestPlan["route"],
+): { readonly code: string; readonly headers: Headers } | null {
+  const last = lastError(text, route);
+  const code = last?.error["code"];
+  if (!last || last.before !== "" || typeof code !== "string" || code === "dispatch.stream_interrupted") return null;
+  const seconds =
+    last.error["retry_after_s"] ?? (isRecord(last.error["details"]) && last.error["details"]["retry_after_s"]);
+  return { code, headers: new Headers(typeof seconds === "number" ? { "retry-after": `${seconds}` } : {}) };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
