@@ -2,6 +2,8 @@
 import { type Accepted, createAccepted } from "./http/accepted.ts";
 import { createApi } from "./http/api.ts";
 import { createApp } from "./http/app.ts";
+import { createPassToLemond } from "./http/lemond.ts";
+import { createPassthrough } from "./http/passthrough.ts";
 import { createEvents, type Events } from "./http/feed.ts";
 import { createSeenApi } from "./http/seen-api.ts";
 import { type Config, type LemonadeConfig, slotDefaults } from "./config/config.ts";
@@ -158,6 +160,13 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
       return metrics.scrape(gaugesOf(slots, remotes));
     },
   });
+  const passthrough = createPassthrough({
+    lemonade: slots.first.lemonade,
+    places: slots.first.places,
+    instance,
+    holdMs: slotDefaults.holdMs,
+    firstByteTimeoutMs,
+  });
   const { promise: firstLook, resolve: looked } = Promise.withResolvers<void>();
   let hasLooked = false;
   void firstLook.then(() => (hasLooked = true));
@@ -169,6 +178,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     dispatch: afterFirstLook,
     routes: [...api, ...createSeenApi({ slots, records, log })],
     isDraining,
+    passToLemond: createPassToLemond({ slots, passthrough, log, metrics, now: clock.now }),
     instance,
     ownHosts: ownHosts(),
     log,

@@ -1,7 +1,7 @@
 // One attempt: one fetch to one target, until the first bytes of the reply can be given to the client. Ends as a value.
 // Never retries, never judges whether the target is worth another try.
 import { readFirst, readWhole } from "./beginning.ts";
-import type { Call } from "./call.ts";
+import type { Sending } from "./call.ts";
 import type { Framing } from "./sse.ts";
 import { upload } from "./upload.ts";
 
@@ -77,7 +77,7 @@ export const OWN_CONNECTION = { keepalive: false, timeout: false, redirect: "man
 const HIGHEST_STATUS = 599;
 
 /** Sends the request once. Never throws for what the network does. */
-export async function attempt(call: Call, dial: Dial): Promise<Outcome> {
+export async function attempt(call: Sending, dial: Dial): Promise<Outcome> {
   if (call.client.aborted) return { kind: "client-gone" };
   const connection = createConnection(call.client);
   dial.onStart(connection.cut, connection.heardMs);
@@ -92,7 +92,7 @@ export async function attempt(call: Call, dial: Dial): Promise<Outcome> {
   }
 }
 
-async function exchange(call: Call, { url, objection: ask }: Dial, connection: Connection): Promise<Outcome> {
+async function exchange(call: Sending, { url, objection: ask }: Dial, connection: Connection): Promise<Outcome> {
   if (ask) {
     const objection = await connection.settle(ask(connection.signal), "reset");
     if (objection.kind !== "value") return objection;

@@ -1,5 +1,6 @@
 // One request on its way to an upstream, and what came of it. Types only.
 import type { LossCause, Outcome } from "./attempt.ts";
+import type { Pieces } from "../http/pieces.ts";
 import type { Label } from "../slots/known.ts";
 
 /** How a request goes through lemond's own port instead of to the child. */
@@ -9,7 +10,7 @@ export interface LemondWay {
   /** `origin` is lemond's. */
   readonly url: (origin: string) => string;
   /** The client's bytes with lemond's name for the model in the place of theirs. */
-  readonly rewrite: (body: Uint8Array<ArrayBuffer>, model: string) => Uint8Array<ArrayBuffer>;
+  readonly rewrite: (body: Uint8Array<ArrayBuffer>, model: string) => Pieces;
 }
 
 /** One request for an upstream. `url` gives the target below its API base. */
@@ -33,6 +34,9 @@ export interface Call {
   /** The rest of a stream that was cut: goes before those who wait for the same child. */
   readonly isContinuation?: boolean;
 }
+
+/** A call as one attempt sends it; its body may be in pieces. */
+export type Sending = Omit<Call, "body"> & { readonly body: Uint8Array<ArrayBuffer> | Pieces | null };
 
 export interface CallProgress {
   /** When the attempt under way was sent; null while the call is held. */

@@ -1,13 +1,16 @@
 // The story of one request: read it, find its upstream, send it there, give the reply back, say what happened.
 import { type Entry, stopping } from "../http/accepted.ts";
-import { readAsked, readBody } from "../http/body.ts";
+import { readAsked, readBody, readObject } from "../http/body.ts";
 import { DispatchError, errorResponse } from "../http/errors.ts";
 import { requestHeaders } from "../http/headers.ts";
+import { queryForLemond } from "../http/query.ts";
 import { MODEL_ROUTES, type ModelRoute } from "../http/routes.ts";
+import type { Forward } from "../slots/known.ts";
 import type { Slot } from "../slots/slot.ts";
+import type { Reply } from "./attempt.ts";
 import type { Call, CallProgress } from "./call.ts";
 import { type Decision, type DecisionDeps, openDecision } from "./decision.ts";
-import { internalError, unavailable } from "./failures.ts";
+import { internalError, notOllama, unavailable } from "./failures.ts";
 import { createFind, type FindDeps, isSlot, type Upstream } from "./find.ts";
 import { heartbeatOf, type WaitProgress } from "./heartbeat.ts";
 import { createLemondWays } from "./lemond-way.ts";
@@ -24,15 +27,24 @@ export interface DispatchDeps extends FindDeps, DecisionDeps {
 interface Prepared {
   readonly upstream: Upstream;
   readonly call: Call;
+  /** The client wants the model unloaded: an operator's action, not a request of the slot's. */
+  readonly unload: Forward | null;
 }
 
-export type Dispatch = (route: ModelRoute, request: Request, requestId: string, entry: Entry) => Promise<Response>;
+/** `mayControl` gives the refusal of who may not. */
+export type Dispatch = (
+  route: ModelRoute,
+  request: Request,
+  requestId: string,
+  entry: Entry,
+  mayControl: () => DispatchError | null,
+) => Promise<Response>;
 
 /** Never rejects: every end of a request is a Response. */
 export function createDispatch(deps: DispatchDeps): Dispatch {
   const { config, log, now, instance } = deps;
   const find = createFind(deps);
-  const lemondWay = createLemondWays(MODEL_ROUTES);
+  const lemondWay = createLemondWays(MODEL_ROUTES.values());
 
   const thrown = (error: unknown, client: AbortSignal, decision: Decision): Result => {
     if (client.aborted) return { kind: "client-gone" };
@@ -50,28 +62,33 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   const prepare = async (request: Request, decision: Decision, entry: Entry): Promise<Prepared> => {
     const { maxBodyBytes, maxReplyBytes } = config().server;
     const body = await entry.within(readBody(request, maxBodyBytes));
-    const { model, wantsStream } = readAsked(body);
-    decision.wantsStream = wantsStream;
-    decision.asked = model;
-    const found = find(model);
+    const { route } = decision;
+    const asked = readAsked(body, request.headers.get("content-type"), route);
+    decision.wantsStream = asked.wantsStream;
+    decision.asked = asked.model;
+    const found = find(asked.model);
     const upstream = found instanceof Promise ? await entry.within(found) : found;
     decision.upstream = upstream.name;
     decision.isSlot = isSlot(upstream);
-    const { route } = decision;
+    if (!isSlot(upstream) && route.dialect === "ollama") throw notOllama(upstream.name, asked.model);
+    // lemond answers in other forms than text too: what is no JSON passes as it comes.
+    const wantsStream = asked.wantsStream || route.isViaLemond;
     const key = isSlot(upstream) ? null : upstream.config.apiKey;
     const call: Call = {
       requestId: decision.requestId,
-      model: model ?? "",
-      url: (base) => `${base}/${route.path}`,
+      model: asked.model ?? "",
+      url: (base) => `${base}/${isSlot(upstream) ? route.childPath : route.path}`,
       method: request.method,
       headers: requestHeaders(request.headers, { key, wantsStream, instance }),
       body,
       wantsStream,
       maxReplyBytes,
-      lemond: isSlot(upstream) ? lemondWay(route) : null,
+      lemond: isSlot(upstream) ? lemondWay(route, { ...asked, query: queryForLemond(request.url) }) : null,
       client: request.signal,
     };
-    return { upstream, call };
+    const isUnload = asked.isUnload && isSlot(upstream);
+    const unload = isUnload ? { path: `/${route.path}`, body: { ...readObject(body), model: upstream.model } } : null;
+    return { upstream, call, unload };
   };
 
   /** Never rejects. The decision is written when it resolves. */
@@ -128,7 +145,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     return "value" in first ? respond(first.value, decision, streams) : streams.ofWait(first.bytes, wait, result);
   };
 
-  return async (route, request, requestId, entry) => {
+  return async (route, request, requestId, entry, mayControl) => {
     const decision = openDecision(route, requestId, deps);
     const streams = createStreams({ decision, entry, client: request.signal }, deps);
     const prepared = await prepare(request, decision, entry).catch((error) => thrown(error, request.signal, decision));
@@ -136,7 +153,14 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       decision.write(statusOf(prepared));
       return respond(prepared, decision, streams);
     }
-    const { upstream, call } = prepared;
+    const { upstream, call, unload } = prepared;
+    if (unload && isSlot(upstream)) {
+      const result = await entry
+        .within(unloaded(upstream, unload, mayControl))
+        .catch((error) => thrown(error, request.signal, decision));
+      decision.write(statusOf(result));
+      return respond(result, decision, streams);
+    }
     return isSlot(upstream) && call.wantsStream
       ? accompany(upstream, call, decision, streams)
       : respond(await send(upstream, call, decision), decision, streams);
@@ -148,3 +172,15 @@ const progressOf = (slot: Slot, dialledMs: number | null, nowMs: number): WaitPr
   dialledMs === null
     ? slot.progress()
     : { phase: "reading the prompt", elapsedS: Math.round((nowMs - dialledMs) / 1000), aboutS: null };
+
+/** The reply is lemond's. Throws DispatchError. */
+async function unloaded(slot: Slot, unload: Forward, mayControl: () => DispatchError | null): Promise<Result> {
+  const refused = mayControl();
+  if (refused) throw refused;
+  const reply = await slot.forward("unload", unload);
+  if (reply instanceof DispatchError) throw reply;
+  const headers = new Headers({ "content-type": "application/json" });
+  const body = new TextEncoder().encode(reply.text);
+  const whole: Reply = { kind: "reply", status: reply.status, headers, body };
+  return { kind: "reply", reply: whole, sent: { outcome: whole, label: null, target: "", headers: {}, end: () => {} } };
+}

@@ -30,6 +30,13 @@ export function interrupted(upstream: string): DispatchError {
   return new DispatchError("dispatch.stream_interrupted", message, { upstream });
 }
 
+/** A remote speaks the OpenAI API alone. */
+export function notOllama(upstream: string, asked: string | null): DispatchError {
+  const model = asked?.slice(0, 200) ?? null;
+  const message = `${upstream} answers for ${model}, and does not speak Ollama's API; ask for it under /v1.`;
+  return new DispatchError("dispatch.no_route", message, { model, available: [] });
+}
+
 export function internalError(requestId: string): DispatchError {
   return new DispatchError("server.internal", `Internal error; the log has it under request id ${requestId}.`, {
     request_id: requestId,

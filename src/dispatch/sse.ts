@@ -47,7 +47,7 @@ const LF = 10;
 const CR = 13;
 const COLON = 58;
 
-export function joined(chunks: readonly Uint8Array[]): Uint8Array {
+export function joined<T extends Uint8Array>(chunks: readonly T[]): T | Uint8Array<ArrayBuffer> {
   const [only] = chunks;
   if (chunks.length === 1 && only) return only;
   const whole = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0));

@@ -14,8 +14,8 @@ export interface Admission {
   readonly corsOrigins: readonly string[];
 }
 
-/** `open` needs no key; `control` changes what is loaded or installed. */
-export type Access = "open" | "use" | "control";
+/** `open` needs no key; `control` changes what is loaded or installed, `internal` how lemond itself runs. */
+export type Access = "open" | "use" | "control" | "internal";
 
 export interface Asker {
   readonly headers: Headers;
@@ -33,7 +33,7 @@ export function admit(
   ownHosts: readonly string[],
 ): DispatchError | null {
   const { apiKeys, adminKeys } = rules;
-  const needsAdminKey = access === "control" && adminKeys.length > 0;
+  const needsAdminKey = access === "internal" || (access === "control" && adminKeys.length > 0);
   // 1. An admin key opens everything, an API key everything but control where there are admin keys.
   if (isOneOf(asker.key, adminKeys)) return null;
   if (isOneOf(asker.key, apiKeys)) return needsAdminKey ? needsAnAdminKey() : null;

@@ -60,11 +60,16 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     });
   };
 
-  /** OpenAI's model objects; what lemond says of a model of its own is kept. */
-  const models = async (): Promise<{ id: string }[]> => {
-    const known = (await deps.slots.models()) ?? [];
-    return availableNames(names()).map((id) => ({
-      ...findModel(known, id, (model) => model.id),
+  /** OpenAI's model objects; of a model of lemond's, and of a slot's or an alias's, what lemond says of it is kept. */
+  const models = async (showAll = false): Promise<{ id: string }[]> => {
+    const all = showAll ? await deps.slots.first.lemonade.models(true) : null;
+    const known = all ?? (await deps.slots.models()) ?? [];
+    const modelOf = new Map(
+      deps.slots.all().flatMap(({ name, aliases, model }) => [name, ...aliases].map((own) => [own, model])),
+    );
+    const ids = new Set([...availableNames(names()), ...(all ?? []).map(({ id }) => id)]);
+    return [...ids].map((id) => ({
+      ...findModel(known, modelOf.get(id) ?? id, (model) => model.id),
       id,
       object: "model",
       created: startedS,
@@ -110,12 +115,16 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
       {
         method: "GET",
         path: `${prefix}/models`,
-        handler: async () => Response.json({ object: "list", data: await models() }),
+        handler: async ({ url }) => {
+          const showAll = new URL(url).searchParams.get("show_all") === "true";
+          return Response.json({ object: "list", data: await models(showAll) });
+        },
       },
       {
         method: "GET",
         // A model's name may have slashes in it: `openai/gpt-4o`.
         path: `${prefix}/models/*`,
+        isLemonds: (rest) => /\/(?:files|options)$/.test(rest),
         handler: async (_, params) => {
           const id = decoded(params["*"] ?? "");
           const model = (await models()).find((model) => model.id === id);

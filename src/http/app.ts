@@ -9,7 +9,9 @@ import { internalError } from "../dispatch/failures.ts";
 import { DispatchError, errorResponse } from "./errors.ts";
 import { hasPassed, isEncoded, requestId } from "./headers.ts";
 import type { Log } from "../observe/log.ts";
-import { API_PREFIXES, dialectOf, MODEL_ROUTES } from "./routes.ts";
+import type { Destination } from "./passthrough.ts";
+import * as refusal from "./refusals.ts";
+import { dialectOf, type LemondClass, lemondPath, type LemondPath, MODEL_ROUTES } from "./routes.ts";
 
 /** Answers one request of a fixed route; `params` are the parts of the path, decoded. Throws DispatchError. */
 export type Handler = (
@@ -17,6 +19,9 @@ export type Handler = (
   params: Readonly<Record<string, string>>,
   entry: Entry,
 ) => Promise<Response> | Response;
+
+/** Passes a request to lemond itself. Throws DispatchError. */
+export type PassToLemond = (to: Destination, request: Request, requestId: string, entry: Entry) => Promise<Response>;
 
 export interface FixedRoute {
   readonly method: "GET" | "POST";
@@ -26,12 +31,15 @@ export interface FixedRoute {
   readonly access?: Access;
   /** For a reply without an end: the connection of a reader that takes nothing for so many seconds is cut. */
   readonly silenceS?: number;
+  /** Where the rest of a path that ends in `*` is lemond's to answer. */
+  readonly isLemonds?: (rest: string) => boolean;
 }
 
 export interface AppDeps {
   readonly config: () => Config;
   readonly accepted: Accepted;
   readonly dispatch: Dispatch;
+  readonly passToLemond: PassToLemond;
   readonly routes: readonly FixedRoute[];
   readonly isDraining: () => boolean;
   /** Names this server's process. */
@@ -41,6 +49,8 @@ export interface AppDeps {
   readonly log: Log;
 }
 
+const ACCESS = { read: "use", control: "control", internal: "internal" } as const satisfies Record<LemondClass, Access>;
+
 /** The Elysia app, not yet listening. */
 export function createApp(deps: AppDeps) {
   const { log } = deps;
@@ -49,23 +59,23 @@ export function createApp(deps: AppDeps) {
   const around = async (
     request: Request,
     access: Access,
-    answer: (id: string, entry: Entry) => Promise<Response> | Response,
+    answer: (id: string, entry: Entry, mayControl: () => DispatchError | null) => Promise<Response> | Response,
   ): Promise<Response> => {
     const id = requestId(request.headers);
     const { server } = deps.config();
     let response: Response;
     try {
       // A port of 99999, or a name with a blank: there is no URL to be read. CONNECT has none by nature, and no route.
-      if (!URL.canParse(request.url) && request.method !== "CONNECT") throw noHost();
+      if (!URL.canParse(request.url) && request.method !== "CONNECT") throw refusal.noHost();
       const peer = (): string | null => app.server?.requestIP(request)?.address ?? null;
       const asker = { headers: request.headers, key: keyIn(request.headers), peer };
-      const refusal = admit(asker, access, server, deps.ownHosts);
-      if (refusal) throw refusal;
-      if (hasPassed(request.headers, deps.instance)) throw loop();
-      if (isEncoded(request.headers)) throw encodedBody();
+      const refused = admit(asker, access, server, deps.ownHosts);
+      if (refused) throw refused;
+      if (hasPassed(request.headers, deps.instance)) throw refusal.loop();
+      if (isEncoded(request.headers)) throw refusal.encodedBody();
       const entry = deps.accepted.enter();
       try {
-        response = await answer(id, entry);
+        response = await answer(id, entry, () => admit(asker, "control", server, deps.ownHosts));
       } finally {
         if (!entry.isKept) entry.leave();
       }
@@ -88,21 +98,33 @@ export function createApp(deps: AppDeps) {
     return internalError(id);
   };
 
-  /** What no route matched: another method of a path that exists, or nothing. */
-  const unmatched = (request: Request): Response => {
+  /** What lemond has at a path that is not ours, as far as it is served here. */
+  const lemondAt = (path: string): LemondPath | null => {
+    const { server, lemonade } = deps.config();
+    if (!server.passthrough || MODEL_ROUTES.has(path)) return null;
+    const found = lemondPath(path);
+    return found?.methods["GET"] === "internal" && !lemonade.internal ? null : found;
+  };
+
+  /** What no route of ours matched: lemond's, another method of a path that exists, or nothing. */
+  const unmatched = (request: Request): Promise<Response> => {
+    const { method } = request;
     const path = pathOf(request);
-    const methods = methodsOf(path, deps.routes);
-    const allow = [...methods, "OPTIONS"].join(", ");
-    if (methods.length > 0 && request.method === "OPTIONS")
-      return preflight(request.headers, allow, deps.config().server.corsOrigins);
-    if (methods.length > 0)
-      throw new DispatchError(
-        "request.method_not_allowed",
-        `${request.method} is not allowed at this path, which takes ${allow}.`,
-        { method: request.method },
-        { allow },
-      );
-    throw new DispatchError("request.not_found", "There is nothing at this path.", { path: path.slice(0, 200) });
+    const lemond = lemondAt(path);
+    const kind = lemond?.methods[method];
+    if (lemond && kind)
+      return around(request, ACCESS[kind], (id, entry) => {
+        if (deps.isDraining()) throw stopping();
+        return deps.passToLemond({ path: lemond, class: kind }, request, id, entry);
+      });
+    return around(request, method === "OPTIONS" ? "open" : "use", () => {
+      const { passthrough } = deps.config().server;
+      const methods = [...ownMethods(path, passthrough, deps.routes), ...Object.keys(lemond?.methods ?? {})];
+      const allow = [...new Set(methods), "OPTIONS"].join(", ");
+      if (methods.length === 0) throw refusal.nothingHere(path);
+      if (method === "OPTIONS") return preflight(request.headers, allow, deps.config().server.corsOrigins);
+      throw refusal.notAllowed(method, allow);
+    });
   };
 
   const app = new Elysia({
@@ -119,28 +141,30 @@ export function createApp(deps: AppDeps) {
       development: false,
       error: () => errorResponse(internalError("unknown"), "openai", "unknown"),
     },
-  }).onError(({ request, code, error }) =>
-    around(request, request.method === "OPTIONS" ? "open" : "use", () => {
-      if (code === "NOT_FOUND") return unmatched(request);
+  }).onError(({ request, code, error }) => {
+    if (code === "NOT_FOUND") return unmatched(request);
+    return around(request, "use", () => {
       throw error;
-    }),
-  );
+    });
+  });
 
-  for (const prefix of API_PREFIXES)
-    for (const route of MODEL_ROUTES)
-      app.post(
-        `${prefix}/${route.path}`,
-        ({ request }) =>
-          around(request, "use", (id, entry) => {
-            if (deps.isDraining()) throw stopping();
-            return deps.dispatch(route, request, id, entry);
-          }),
-        { parse: "none" },
-      );
+  for (const [path, route] of MODEL_ROUTES)
+    app.post(
+      path,
+      ({ request }) => {
+        if (route.isViaLemond && !deps.config().server.passthrough) return unmatched(request);
+        return around(request, "use", (id, entry, mayControl) => {
+          if (deps.isDraining()) throw stopping();
+          return deps.dispatch(route, request, id, entry, mayControl);
+        });
+      },
+      { parse: "none" },
+    );
 
-  for (const { method, path, handler, silenceS, ...route } of deps.routes) {
+  for (const { method, path, handler, silenceS, isLemonds, ...route } of deps.routes) {
     const access = route.access ?? (method === "GET" ? "use" : "control");
     const answer = ({ request, params }: { request: Request; params: Record<string, string> }) => {
+      if (isLemonds?.(params["*"] ?? "") && lemondAt(pathOf(request))) return unmatched(request);
       if (silenceS !== undefined) app.server?.timeout(request, silenceS);
       return around(request, access, (_, entry) => handler(request, params, entry));
     };
@@ -150,15 +174,13 @@ export function createApp(deps: AppDeps) {
   return app;
 }
 
-/** The methods that the path has, empty where there is no such path. */
-function methodsOf(path: string, routes: readonly FixedRoute[]): string[] {
-  const isModelRoute = API_PREFIXES.some((prefix) => MODEL_ROUTES.some((route) => path === `${prefix}/${route.path}`));
+/** The methods that the path has here, without lemond's; empty where there is no such path. */
+function ownMethods(path: string, passthrough: boolean, routes: readonly FixedRoute[]): string[] {
+  const model = MODEL_ROUTES.get(path);
   const fixed = routes.filter((route) => matches(route.path, path)).map((route) => route.method);
   return [
-    ...new Set([
-      ...(isModelRoute ? ["POST"] : []),
-      ...fixed.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])),
-    ]),
+    ...(model && (passthrough || !model.isViaLemond) ? ["POST"] : []),
+    ...fixed.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])),
   ];
 }
 
@@ -174,26 +196,4 @@ function matches(pattern: string, path: string): boolean {
 /** CONNECT gives a URL that `new URL` throws at. */
 function pathOf(request: Request): string {
   return URL.canParse(request.url) ? new URL(request.url).pathname : "";
-}
-
-function noHost(): DispatchError {
-  return new DispatchError("request.invalid", "headers.host: not a host name with an optional port.", {
-    path: "headers.host",
-  });
-}
-
-function loop(): DispatchError {
-  return new DispatchError(
-    "request.loop",
-    "This request has passed through this server before: one of its upstreams leads back to it.",
-  );
-}
-
-function encodedBody(): DispatchError {
-  return new DispatchError(
-    "request.unsupported_encoding",
-    "A request body with Content-Encoding cannot be read here; send it plain.",
-    { path: "headers.content-encoding" },
-    { "accept-encoding": "identity" },
-  );
 }

@@ -1,11 +1,19 @@
-// Reads a request body once, within its limit, and looks at the two fields that dispatch needs. The bytes stay the client's.
+// Reads a request body once, within its limit, and looks at the fields that dispatch needs. The bytes stay the client's.
 import * as v from "valibot";
+import { CHANGED_FIELDS, isChangedByLemond } from "../lemonade/changes.ts";
 import { DispatchError } from "./errors.ts";
-import { scanFields, valueAt } from "./json-scan.ts";
+import { boundaryOf, fieldOf } from "./form.ts";
+import { scanFields, type Span, valueAt } from "./json-scan.ts";
+import { MODEL_ROUTES, type ModelRoute } from "./routes.ts";
 
 export interface Asked {
   readonly model: string | null;
   readonly wantsStream: boolean;
+  /** Of a form; null for JSON. */
+  readonly boundary: string | null;
+  readonly isChangedByLemond: boolean;
+  /** Ollama's way to unload a model. */
+  readonly isUnload: boolean;
 }
 
 const Fields = v.object({
@@ -14,6 +22,15 @@ const Fields = v.object({
 });
 
 const FIELD_NAMES = Object.keys(Fields.entries);
+/** What an Ollama request says; with nothing said, and nothing to be kept, it is an unload. */
+const SAID: Readonly<Record<string, string>> = { "api/chat": "messages", "api/generate": "prompt" };
+const KEEP = "keep_alive";
+
+const namesOf = ({ path }: ModelRoute): readonly string[] => {
+  const said = SAID[path];
+  return [...FIELD_NAMES, ...(CHANGED_FIELDS[path] ?? []), ...(said === undefined ? [] : [said, KEEP])];
+};
+const NAMES_OF = new Map([...MODEL_ROUTES.values()].map((route) => [route.path, namesOf(route)]));
 
 /** How much more than the limit is read on; who sends still more gets a reset. */
 const READ_ON_BYTES = 1024 ** 3;
@@ -40,20 +57,68 @@ export async function readBody(request: Request, maxBytes: number): Promise<Uint
   return new Uint8Array(await new Blob(chunks as Uint8Array<ArrayBuffer>[]).arrayBuffer());
 }
 
-/** `model` and `stream` of a body. Throws DispatchError `request.invalid` with the path of the fault, never with its value. */
-export function readAsked(body: Uint8Array): Asked {
-  const invalid = (path: string, fault: string): DispatchError =>
-    new DispatchError("request.invalid", path === "" ? `The request body ${fault}.` : `${path}: ${fault}.`, { path });
-  const scan = scanFields(body, FIELD_NAMES);
+/** What dispatch must know of a body. Throws DispatchError `request.invalid` with the path of the fault, never with its value. */
+export function readAsked(body: Uint8Array<ArrayBuffer>, contentType: string | null, route: ModelRoute): Asked {
+  const boundary = route.isViaLemond ? boundaryOf(contentType) : null;
+  if (boundary !== null) {
+    const model = fieldOf(body, boundary, "model");
+    if (model === null) throw invalid("", "is not a whole multipart/form-data");
+    return { model: model ?? null, wantsStream: false, boundary, isChangedByLemond: false, isUnload: false };
+  }
+  const scan = scanFields(body, NAMES_OF.get(route.path) ?? FIELD_NAMES);
   if (!scan.ok) throw invalid("", scan.fault);
-  const valueOf = (name: string): unknown => {
-    const span = scan.spans.get(name);
-    return span && valueAt(body, span);
-  };
-  const parsed = v.safeParse(Fields, { model: valueOf("model"), stream: valueOf("stream") });
+  const { spans } = scan;
+  const parsed = v.safeParse(Fields, valuesOf(body, spans, FIELD_NAMES));
   if (!parsed.success) {
     const [issue] = parsed.issues;
     throw invalid(v.getDotPath(issue) ?? "", issue.message);
   }
-  return { model: parsed.output.model ?? null, wantsStream: parsed.output.stream ?? false };
+  const { model, stream } = parsed.output;
+  return {
+    model: model ?? null,
+    wantsStream: stream ?? route.streamsByDefault,
+    boundary,
+    isChangedByLemond: isChangedByLemond(valuesOf(body, spans, CHANGED_FIELDS[route.path] ?? [])),
+    isUnload: isUnload(body, spans, SAID[route.path]),
+  };
+}
+
+/** Looks at what is said only where nothing is to be kept. */
+function isUnload(body: Uint8Array, spans: ReadonlyMap<string, Span>, said: string | undefined): boolean {
+  if (said === undefined || valuesOf(body, spans, [KEEP])[KEEP] !== 0) return false;
+  const value = valuesOf(body, spans, [said])[said] ?? "";
+  return value === "" || (Array.isArray(value) && value.length === 0);
+}
+
+function valuesOf(
+  body: Uint8Array,
+  spans: ReadonlyMap<string, Span>,
+  names: readonly string[],
+): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const name of names) {
+    const span = spans.get(name);
+    if (span) values[name] = valueAt(body, span);
+  }
+  return values;
+}
+
+/** The fields of these names in a JSON object. Throws like `readAsked`. */
+export function readFields(body: Uint8Array, names: readonly string[]): Record<string, unknown> {
+  const scan = scanFields(body, names);
+  if (!scan.ok) throw invalid("", scan.fault);
+  return valuesOf(body, scan.spans, names);
+}
+
+/** A body that must be a JSON object, as a whole. Throws like `readAsked`. */
+export function readObject(body: Uint8Array): Record<string, unknown> {
+  const scan = scanFields(body, []);
+  if (!scan.ok) throw invalid("", scan.fault);
+  return JSON.parse(new TextDecoder().decode(body));
+}
+
+function invalid(path: string, fault: string): DispatchError {
+  return new DispatchError("request.invalid", path === "" ? `The request body ${fault}.` : `${path}: ${fault}.`, {
+    path,
+  });
 }

@@ -94,14 +94,14 @@ export interface Lemonade {
   health(question: number): Promise<HealthAnswer>;
   /** True when lemond answers `/live`, which it does even while its health is blocked. */
   isLive(): Promise<boolean>;
-  /** What lemond could load, or null when it does not say. */
-  models(): Promise<readonly KnownModel[] | null>;
+  /** What lemond could load, with `showAll` also what it would have to download first; null when it does not say. */
+  models(showAll?: boolean): Promise<readonly KnownModel[] | null>;
   /** Why the last `models()` gave null; null where it gave the list. */
   modelsFault(): string | null;
   load(model: string, options: Readonly<Record<string, unknown>>, timeoutMs?: number): Promise<Done>;
   unload(model: string): Promise<Done>;
   /** Any other order, at its own path (`/v1/delete`). */
-  post(path: string, body: Readonly<Record<string, unknown>>): Promise<Done>;
+  post(path: string, body: Readonly<Record<string, unknown>>, method: "POST" | "DELETE"): Promise<Done>;
 }
 
 export interface LemonadeOptions {
@@ -123,10 +123,15 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
   const get = (path: string): Promise<Response> =>
     fetch(`${url}${path}`, { headers, ...OWN_CONNECTION, signal: AbortSignal.timeout(ANSWER_MS) });
 
-  const post = async (path: string, body: Readonly<Record<string, unknown>>, timeoutMs: number): Promise<Done> => {
+  const post = async (
+    path: string,
+    body: Readonly<Record<string, unknown>>,
+    timeoutMs: number,
+    method: "POST" | "DELETE" = "POST",
+  ): Promise<Done> => {
     try {
       const response = await fetch(`${url}${path}`, {
-        method: "POST",
+        method,
         headers: { ...headers, "content-type": "application/json" },
         body: JSON.stringify(body),
         ...OWN_CONNECTION,
@@ -166,9 +171,9 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
         return false; // Not an error: this is the question.
       }
     },
-    models: async () => {
+    models: async (showAll = false) => {
       try {
-        const response = await get("/v1/models");
+        const response = await get(showAll ? "/v1/models?show_all=true" : "/v1/models");
         const text = await response.text();
         const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Models), text);
         if (response.ok && parsed.success) {
@@ -184,7 +189,7 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
       return null; // The caller keeps what it knew.
     },
     modelsFault: () => modelsFault,
-    post: (path, body) => post(path, body, loadTimeoutMs),
+    post: (path, body, method) => post(path, body, loadTimeoutMs, method),
     load: (model, options, timeoutMs = loadTimeoutMs) => post("/v1/load", { ...options, model_name: model }, timeoutMs),
     // An unload without a name unloads every model: the name is always there.
     unload: (model) => post("/v1/unload", { model_name: model }, loadTimeoutMs),

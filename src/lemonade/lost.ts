@@ -5,12 +5,18 @@ import * as v from "valibot";
 const LOST = ["network_error", "streaming_error", "backend_unavailable", "backend_watchdog_reset", "model_not_loaded"];
 
 const Failed = v.object({
-  error: v.object({
-    type: v.optional(v.unknown()),
-    code: v.optional(v.unknown()),
-    details: v.optional(v.object({ code: v.optional(v.unknown()) })),
-  }),
+  error: v.union([
+    v.string(),
+    v.object({
+      type: v.optional(v.unknown()),
+      code: v.optional(v.unknown()),
+      details: v.optional(v.object({ code: v.optional(v.unknown()) })),
+    }),
+  ]),
 });
+/** The same on Ollama's routes, where an error is its text alone. */
+const LOST_TEXT =
+  /^(?:Network error: |No model loaded: |Backend for model '.*' (?:is unavailable|crashed)|.* has been reset by the backend watchdog)/;
 /** Longer ones are no such error. */
 const MOST_BYTES = 16 * 1024;
 
@@ -21,6 +27,8 @@ export function isLostAtLemond(bytes: Uint8Array): boolean {
   const [first = ""] = text.startsWith("data:") ? text.slice("data:".length).split(/\r?\n/) : [text];
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Failed), first);
   if (!parsed.success) return false;
-  const { type, code, details } = parsed.output.error;
+  const { error } = parsed.output;
+  if (typeof error === "string") return LOST_TEXT.test(error);
+  const { type, code, details } = error;
   return [type, code, details?.code].some((word) => typeof word === "string" && LOST.includes(word));
 }

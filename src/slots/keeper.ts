@@ -150,7 +150,7 @@ export function createKeeper(deps: KeeperDeps) {
     const isLoad = effect.do === "load";
     const forward = job.order?.forward;
     const result = await (forward
-      ? lemonade.post(forward.path, forward.body)
+      ? lemonade.post(forward.path, forward.body, forward.method ?? "POST")
       : isLoad
         ? lemonade.load(slot.model, effect.options)
         : lemonade.unload(slot.model));

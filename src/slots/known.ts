@@ -98,6 +98,8 @@ export interface Order {
 }
 
 export interface Forward {
+  /** Default `POST`. */
+  readonly method?: "POST" | "DELETE";
   readonly path: string;
   readonly body: Readonly<Record<string, unknown>>;
 }

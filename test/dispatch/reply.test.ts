@@ -7,16 +7,25 @@ import { createStreams } from "../../src/dispatch/reply.ts";
 import type { Result } from "../../src/dispatch/result.ts";
 import { createWait } from "../../src/dispatch/wait.ts";
 import { createAccepted } from "../../src/http/accepted.ts";
+import type { ModelRoute } from "../../src/http/routes.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
 import { createRecords } from "../../src/observe/records.ts";
 import { sourceOf } from "../relayed.ts";
 
+const ROUTE: ModelRoute = {
+  path: "chat/completions",
+  dialect: "openai",
+  isViaLemond: false,
+  childPath: "chat/completions",
+  streamsByDefault: false,
+};
+
 test("a reply that comes for a client that has left is closed, and its end is told", async () => {
   const log = createLog("error", () => {});
   const metrics = createMetrics("0");
   const deps = { log, metrics, records: createRecords({ folder: null, log, metrics }), now: () => 0 };
-  const decision = openDecision({ path: "chat/completions", dialect: "openai" }, "request", deps);
+  const decision = openDecision(ROUTE, "request", deps);
   const { promise, resolve } = Promise.withResolvers<Result>();
   const accepted = createAccepted();
   const streams = createStreams({ decision, entry: accepted.enter(), client: new AbortController().signal }, deps);
@@ -47,7 +56,7 @@ test("a client that leaves before it has read anything is recorded, although it 
   const metrics = createMetrics("0");
   const records = createRecords({ folder: null, log, metrics });
   const deps = { log, metrics, records, now: () => 0 };
-  const decision = openDecision({ path: "chat/completions", dialect: "openai" }, "request", deps);
+  const decision = openDecision(ROUTE, "request", deps);
   const client = new AbortController();
   const accepted = createAccepted();
   const streams = createStreams({ decision, entry: accepted.enter(), client: client.signal }, deps);

@@ -5,7 +5,7 @@ import { errorOf, modelsOf } from "../envelope.ts";
 import { openRaw, parseReply, requestText } from "../lemond/raw-client.ts";
 import { stackConfig, startStack } from "../stack.ts";
 
-const PREFIXES = ["/v1", "/api/v1"];
+const PREFIXES = ["/v1", "/api/v1", "/v0", "/api/v0"];
 const upstreams: Config["upstreams"] = [
   { name: "router", url: "http://127.0.0.1:9", apiKey: null, models: ["openai/*", "meta/llama 3/ü", "tiny-b"] },
 ];
@@ -32,6 +32,34 @@ describe("GET models", () => {
         expect(model).toMatchObject({ object: "model", created: expect.any(Number), owned_by: "hal0-dispatch" });
     }
     expect(stack.lemond.loads()).toBe(1);
+  });
+
+  test("says of a slot and its aliases what lemond says of their model", async () => {
+    await using stack = await startStack({ slots });
+    const models = await modelsOf(await fetch(`${stack.url}/v1/models`));
+    const said = ({ labels, context_length, checkpoint }: Record<string, unknown>) => ({
+      labels,
+      context_length,
+      checkpoint,
+    });
+    const of = (id: string) => said(models.find((model) => model.id === id) ?? {});
+    expect(of("tiny-a")).toMatchObject({ labels: ["custom", "chat"], checkpoint: "/models/tiny-a.gguf" });
+    expect([of("primary"), of("gpt-4o")]).toEqual([of("tiny-a"), of("tiny-a")]);
+    expect(JSON.stringify(of("meta/llama 3/ü"))).toBe("{}");
+  });
+
+  test("asks lemond for all that it could download where the client does", async () => {
+    await using stack = await startStack({ slots });
+    const asked = () => stack.lemond.calls.filter(({ path }) => path === "/v1/models?show_all=true").length;
+    await fetch(`${stack.url}/v1/models?show_all=false&api_key=canary`);
+    expect(asked()).toBe(0);
+    const ids = (await modelsOf(await fetch(`${stack.url}/v1/models?show_all=true&api_key=canary`))).map(
+      ({ id }) => id,
+    );
+    expect(asked()).toBe(1);
+    expect(ids.slice(0, 3)).toEqual(["primary", "gpt-4o", "tiny-a"]);
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(JSON.stringify(stack.lemond.calls)).not.toContain("canary");
   });
 
   test("lists no model of lemond's where implicit slots are switched off", async () => {
@@ -168,7 +196,8 @@ describe("a slot's snapshot", () => {
   });
 });
 
-describe("a path", () => {
+describe("a path, without lemond's own", () => {
+  const server = { passthrough: false };
   const paths: [string, string][] = [
     ["/v1/chat/completions", "POST, OPTIONS"],
     ["/api/v1/embeddings", "POST, OPTIONS"],
@@ -184,7 +213,7 @@ describe("a path", () => {
   ];
 
   test("names its methods to OPTIONS, refuses others, and answers HEAD where it answers GET", async () => {
-    await using stack = await startStack();
+    await using stack = await startStack({ server });
     for (const [path, allow] of paths) {
       const options = await fetch(stack.url + path, { method: "OPTIONS" });
       expect([path, options.status, options.headers.get("allow")]).toEqual([path, 204, allow]);
@@ -209,7 +238,7 @@ describe("a path", () => {
   test.each(["/v1", "/v1/", "/v2/models", "/v1/images/generations", "/api", "/api/v1", "/v1/chat/completions/x"])(
     "%s does not exist, for any method",
     async (path) => {
-      await using stack = await startStack();
+      await using stack = await startStack({ server });
       for (const method of ["GET", "POST", "OPTIONS", "DELETE"]) {
         const response = await fetch(stack.url + path, { method });
         expect(response.status).toBe(404);
@@ -221,13 +250,13 @@ describe("a path", () => {
 });
 
 test.each(["chat/completions", "completions", "responses", "messages", "messages/count_tokens"])(
-  "%s is served under both prefixes, by the child's route of that name",
+  "%s is served under each prefix, by the child's route of that name",
   async (route) => {
     await using stack = await startStack();
     const body = { model: "primary", messages: [], prompt: "x", input: "x", max_tokens: 1, max_output_tokens: 1 };
     for (const prefix of PREFIXES) expect((await stack.post(`${prefix}/${route}`, body)).status).toBe(200);
     const paths = stack.lemond.child("tiny-a")?.requests.flatMap(({ method, path }) => (method === "POST" ? path : []));
-    expect(paths).toEqual([`/v1/${route}`, `/v1/${route}`]);
+    expect(paths).toEqual(Array(4).fill(`/v1/${route}`));
   },
 );
 

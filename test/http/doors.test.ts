@@ -102,6 +102,7 @@ test("every route that the network may reach answers to the addresses and names 
     // As bound to every address; it listens on loopback here.
     config: () => stackConfig("http://127.0.0.1:9", { server: { host: "0.0.0.0", allowAnonymous: true } }),
     accepted: createAccepted(),
+    passToLemond: () => Promise.reject(new Error("not here")),
     dispatch: () => Promise.resolve(new Response("dispatched")),
     isDraining: () => false,
     instance: "us",

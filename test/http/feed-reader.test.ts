@@ -98,6 +98,7 @@ test("the connection of a reader that takes nothing is cut", async () => {
   const app = createApp({
     config: () => stackConfig("http://127.0.0.1:9"),
     accepted: createAccepted(),
+    passToLemond: () => Promise.reject(new Error("not here")),
     dispatch: () => Promise.reject(new Error("not here")),
     isDraining: () => false,
     instance: "us",

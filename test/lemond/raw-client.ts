@@ -18,6 +18,8 @@ export interface RawConnection {
   /** Resolves with all text so far, once it holds `part`. */
   until(part: string): Promise<string>;
   send(text: string): void;
+  /** Reads nothing from now on. */
+  pause(): void;
   close(): void;
 }
 
@@ -55,6 +57,7 @@ export async function openRaw(port: number): Promise<RawConnection> {
       return text;
     },
     send: (what) => void socket.write(what),
+    pause: () => void socket.pause(),
     close: () => void socket.destroy(),
   };
 }
