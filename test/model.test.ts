@@ -2,15 +2,25 @@
 // other clients, children that die, a lemond that goes, and the end of the process. No sockets, no time.
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { explore } from "./model/explore.ts";
+import { explore, runAtRandom } from "./model/explore.ts";
 import { faults } from "./model/faults.ts";
-import { scenarios } from "./model/scenarios.ts";
+import { crowds, scenarios } from "./model/scenarios.ts";
 
 describe("in every interleaving the laws hold", () => {
   test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))("%s", (_, scenario) => {
-    const { broken, states } = explore(scenario);
+    const { broken, states, ends } = explore(scenario);
     expect(broken).toBeNull();
-    expect(states).toBeGreaterThan(100);
+    expect(states).toBeGreaterThan(200);
+    expect(ends).toBeGreaterThan(4);
+  });
+});
+
+describe("in runs of everything at once the laws hold", () => {
+  const RUNS = 60;
+  const MOVES = 120;
+
+  test.each(crowds.map((crowd) => [crowd.name, crowd] as const))("%s", (_, crowd) => {
+    for (let seed = 1; seed <= RUNS; seed++) expect(runAtRandom(crowd, seed, MOVES)).toBeNull();
   });
 });
 

@@ -1,89 +1,119 @@
 // Visits every world that can be reached within so many moves, the nearest first, and stops at the first law that is broken: what
 // it tells is the shortest run that leads there.
-import { slotDefaults } from "../../src/config/config.ts";
 import { createKnown } from "../../src/slots/step.ts";
 import { happen } from "./happen.ts";
 import { keyOf } from "./key.ts";
 import { brokenIn } from "./laws-of-states.ts";
 import { createLemond, listing, start } from "./lemond.ts";
 import { type Move, movesOf } from "./moves.ts";
+import { endOf } from "./settle.ts";
 import { cloneWorld, type Scenario, type World } from "./world.ts";
 
 export interface Explored {
   readonly states: number;
-  /** Worlds in which nothing can happen any more. */
+  /** Nothing is left to be visited: the scenario is known whole. */
+  readonly isWhole: boolean;
+  /** Worlds that were followed to their end. */
   readonly ends: number;
-  readonly depth: number;
   readonly broken: { readonly law: string; readonly run: readonly string[] } | null;
 }
 
-interface Node {
-  readonly world: World;
-  readonly depth: number;
-  /** How it came about: the last move first. */
-  readonly trace: Trace | null;
-}
+/** One of so many new worlds is followed until everything is over. */
+const ENDED_EVERY = 40;
 
-interface Trace {
+interface Run {
   readonly move: Move;
-  readonly before: Trace | null;
+  readonly before: Run | null;
 }
 
 export function explore(scenario: Scenario): Explored {
   const seen = new Set<bigint | number>();
-  let frontier: Node[] = [{ world: startOf(scenario), depth: 0, trace: null }];
+  let frontier: { readonly world: World; readonly run: Run | null }[] = [{ world: startOf(scenario), run: null }];
   let ends = 0;
-  let depth = 0;
-  for (; frontier.length > 0 && depth < scenario.depth; depth++) {
-    const next: Node[] = [];
-    for (const { world, trace } of frontier) {
-      const moves = movesOf(world);
-      if (moves.length === 0) ends++;
-      for (const move of moves) {
+  for (let depth = 0; frontier.length > 0 && depth < scenario.depth; depth++) {
+    const next: typeof frontier = [];
+    for (const { world, run: before } of frontier)
+      for (const move of movesOf(world)) {
         const after = made(world, move);
+        const run: Run = { move, before };
+        const found = (law: string, end: readonly Move[] = []): Explored => {
+          const broken = { law, run: wordsOf(scenario, [...movesIn(run), ...end]) };
+          return { states: seen.size, isWhole: false, ends, broken };
+        };
         const law = after.broken[0] ?? brokenIn(after);
-        const run: Trace = { move, before: trace };
-        if (law) return { states: seen.size, ends, depth, broken: { law, run: wordsOf(scenario, run) } };
+        if (law) return found(law);
         const key = Bun.hash(keyOf(after));
         if (seen.has(key)) continue;
         seen.add(key);
-        next.push({ world: after, depth: depth + 1, trace: run });
+        next.push({ world: after, run });
+        if (seen.size % ENDED_EVERY !== 0) continue;
+        const end = endOf(cloneWorld(after));
+        if (end.broken) return found(end.broken, end.moves);
+        ends++;
       }
-    }
     frontier = next;
   }
-  return { states: seen.size, ends, depth, broken: null };
+  return { states: seen.size, isWhole: frontier.length === 0, ends, broken: null };
 }
 
-export function made(world: World, { kind, target }: Move): World {
+/** One run of `length` moves, each drawn at random, and what becomes of it. The same seed gives the same run. */
+export function runAtRandom(scenario: Scenario, seed: number, length: number): Explored["broken"] {
+  const random = randomOf(seed);
+  const world = startOf(scenario);
+  const run: Move[] = [];
+  while (run.length < length) {
+    const moves = movesOf(world);
+    const move = moves[Math.floor(random() * moves.length)];
+    if (!move) break;
+    move.kind.make(world, move.target);
+    run.push(move);
+    const law = world.broken[0] ?? brokenIn(world);
+    if (law) return { law, run: wordsOf(scenario, run) };
+  }
+  const end = endOf(world);
+  return end.broken === null ? null : { law: end.broken, run: wordsOf(scenario, [...run, ...end.moves]) };
+}
+
+/** mulberry32: 0 to 1. */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function made(world: World, { kind, target }: Move): World {
   const after = cloneWorld(world);
   kind.make(after, target);
   return after;
 }
 
-function wordsOf(scenario: Scenario, last: Trace): string[] {
+function movesIn(last: Run): Move[] {
   const moves: Move[] = [];
-  for (let trace: Trace | null = last; trace; trace = trace.before) moves.unshift(trace.move);
-  return describeRun(scenario, moves);
+  for (let run: Run | null = last; run; run = run.before) moves.unshift(run.move);
+  return moves;
 }
 
-export function describeRun(scenario: Scenario, moves: readonly Move[]): string[] {
-  let world = startOf(scenario);
-  return moves.map((move) => {
-    const { kind, target } = move;
-    const pending = world.pending[target];
-    world = made(world, move);
+/** One line a move: when, what, and how the slots stand then. */
+function wordsOf(scenario: Scenario, moves: readonly Move[]): string[] {
+  const world = startOf(scenario);
+  return moves.map(({ kind, target }) => {
+    const what = `${kind.words}${target > 0 ? ` ${target}` : ""}`;
+    kind.make(world, target);
     const slots = [...world.known.slots.values()].map(
       ({ name, state, child, job, held }) =>
-        `${name} ${state} child ${child ?? "none"}${job ? ` (${job.stage})` : ""}${held.length > 0 ? ` holds ${held.join(" and ")}` : ""}`,
+        `${name} is ${state}${child === null ? "" : ` with child ${child}`}${job ? `, ${job.stage}` : ""}${held.length > 0 ? `, holds ${held.join(" and ")}` : ""}`,
     );
-    return `${world.nowMs} ms: ${kind.words} ${target} ${pending ? JSON.stringify(pending) : ""} → ${slots.join(", ")}`;
+    return `${world.nowMs} ms: ${what}; ${slots.join("; ")}`;
   });
 }
 
 const LLM = { type: "llm", recipe: "llamacpp" };
 
-export function startOf(scenario: Scenario): World {
+function startOf(scenario: Scenario): World {
   const { slots, settings, models, loaded, room, isNoticing, requests, orders, budget } = scenario;
   const lemond = createLemond(room, isNoticing);
   for (const model of loaded) start(lemond, model, "running");
@@ -122,12 +152,3 @@ export function startOf(scenario: Scenario): World {
   happen(world, { kind: "health", question: asked.question, answer, isLive: true, tookMs: 0, gone: [] });
   return world;
 }
-
-export const slotOf = (name: string, model: string, more: Partial<Scenario["slots"][number]> = {}) => ({
-  ...slotDefaults,
-  name,
-  model,
-  holdMs: 8000,
-  idleAfterMs: 1e9,
-  ...more,
-});

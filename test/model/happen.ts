@@ -7,7 +7,7 @@ import { isFull, judgeChanges, judgeEffect, noteContest, standing } from "./laws
 import { type Pending, replaced, type World } from "./world.ts";
 
 /** Timers ring on this grid: fewer moments, and a wake that comes a little late. */
-const GRID_MS = 1000;
+export const GRID_MS = 1000;
 
 export function happen(world: World, event: Event): void {
   const events: Event[] = [event];

@@ -1,181 +1,154 @@
 // What makes two worlds the same: times as seen from now, children and processes by first appearance, questions by whether
-// their answers would still count. What only logs and people read is left out.
-import type { Job, Request, SlotRecord } from "../../src/slots/known.ts";
-import { urlOf } from "./lemond.ts";
-import type { World } from "./world.ts";
+// their answers would still count, requests by how they stand. What only logs and people read is left out.
+import type { Child, Job, SlotRecord } from "../../src/slots/known.ts";
+import { GRID_MS } from "./happen.ts";
+import type { Pending, World } from "./world.ts";
 
 /** Times further ahead are all alike. */
 const FAR_MS = 100_000;
 
+/** The same for two worlds if whatever can happen in one can happen in the other. */
 export function keyOf(world: World): string {
   const { known, lemond, nowMs } = world;
+  const slots = [...known.slots.values()];
+  const children = [...known.children.values()];
+
+  /** Timers ring on the grid, so what lies between two of its moments is one of them. */
+  const until = (ms: number): number => Math.ceil(Math.min(FAR_MS, Math.max(0, ms - nowMs)) / GRID_MS);
+  const since = (ms: number, mostMs = FAR_MS): number => Math.min(mostMs, nowMs - ms);
+
   const pids = new Map<number, number>();
-  const pidOf = (pid: number | null): number => {
-    if (pid === null) return -1;
-    const there = pids.get(pid) ?? pids.size;
-    pids.set(pid, there);
-    return there;
+  const pidKey = (pid: number | null): string => {
+    if (pid === null) return "-";
+    const number = pids.get(pid) ?? pids.size;
+    pids.set(pid, number);
+    return `${number}`;
   };
-  const children = new Map<number, number>();
-  const childOf = (id: number | null): string => {
+  const numbers = new Map<number, number>();
+  const childKey = (id: number | null): string => {
     if (id === null) return "-";
-    const there = children.get(id);
-    if (there !== undefined) return `${there}`;
-    children.set(id, children.size);
+    const number = numbers.get(id);
+    if (number !== undefined) return `${number}`;
+    numbers.set(id, numbers.size);
     const child = known.children.get(id);
-    if (!child) return `${children.size - 1}x`;
-    const { url, pid, checkpoint, misses, examination, isEvicted, listedAt } = child;
-    const later = [...known.children.values()].filter((other) => other.id > listedAt).length;
-    return `${children.size - 1}(${url}${checkpoint}${pidOf(pid)},${misses},${examination !== null},${isEvicted}${later})`;
+    return child ? describe(child) : "gone";
   };
-  const until = (ms: number): number => Math.min(FAR_MS, Math.max(0, ms - nowMs));
-  const since = (ms: number): number => Math.min(FAR_MS, nowMs - ms);
+  const describe = ({ url, pid, checkpoint, misses, examination, isEvicted, listedAt }: Child): string => {
+    let later = 0;
+    for (const { id } of children) if (id > listedAt) later++;
+    return `(${url}${checkpoint}${pidKey(pid)}m${misses}${examination !== null}${isEvicted}${later})`;
+  };
   /** lemond's times count only by whether they have moved since they were listed. */
-  const lastUseOf = (url: string | null): number | null =>
-    lemond.listed.find((process) => urlOf(process) === url)?.lastUse ?? null;
-  const slotNumbers = [...known.slots.keys()];
+  const lastUseOf = (model: string): number | null => {
+    for (const process of lemond.listed) if (process.model === model) return process.lastUse;
+    return null;
+  };
+  const place = (slot: number): number => slots.findIndex(({ id }) => id === slot);
 
   const jobKey = (job: Job): string => {
-    const { stage, order, lemond: said, child, newcomer, fresh } = job;
-    const waits = stage === "draining" || stage === "newcomer" || stage === "room";
-    return [
-      stage,
-      order ? `${order.id}${order.isTakingDown}` : "",
-      job.isOnDemand,
-      job.isKeeping,
-      childOf(job.suspect),
-      stage === "turn" || stage === "draining" ? "" : until(job.untilMs),
-      said,
-      child,
-      job.question !== null,
-      job.question === null ? until(job.againMs) : "",
-      waits ? until(job.stageUntilMs) : "",
-      // Drained in time or not: what an order may cut.
-      order?.isTakingDown ? until(job.startedMs + known.settings.drainMs) : "",
-      job.fault !== null,
-      job.refusal.length,
-      Math.min(job.loads, 4),
-      job.hasRoom,
-      job.isContested,
-      stage === "newcomer" && newcomer
-        ? `${newcomer.url}${lastUseOf(newcomer.url) === newcomer.lastUse}${since(newcomer.sinceMs)}`
-        : "",
-      childOf(fresh?.child ?? null),
-      job.pauseMs,
-      job.refusedSinceMs === null ? "" : since(job.refusedSinceMs),
-    ].join();
+    const { stage, order, question } = job;
+    let key = `${stage}${job.isOnDemand}${job.isKeeping}${childKey(job.suspect)}${job.lemond}${job.child}${job.reported}`;
+    if (order) key += `o${order.id}${order.isTakingDown ? until(job.startedMs + known.settings.drainMs) : ""}`;
+    if (stage !== "turn" && stage !== "draining") key += `u${until(job.untilMs)}`;
+    key += question === null ? `a${until(job.againMs)}` : "q";
+    if (stage === "draining" || stage === "newcomer" || stage === "room") key += `s${until(job.stageUntilMs)}`;
+    if (stage === "newcomer" && job.newcomer) key += `n${newcomerKey(job.newcomer)}`;
+    key += `l${job.loads}${job.fault !== null}${job.hasRoom}${job.isContested}${childKey(job.fresh?.child ?? null)}`;
+    return job.refusedSinceMs === null ? key : `${key}r${since(job.refusedSinceMs)}`;
   };
+  const newcomerKey = ({ url, lastUse, sinceMs }: NonNullable<Job["newcomer"]>): string =>
+    `${url}${lemond.listed.some((process) => process.lastUse === lastUse)}${since(sinceMs)}`;
+
   const slotKey = (slot: SlotRecord): string => {
-    const { last, backOff, seen } = slot;
-    return [
-      slot.name,
-      slot.model,
-      slot.state,
-      slot.isLeaving,
-      slot.isDismissed,
-      slot.isAlias,
-      slot.config.keep ? `${slot.keepBackOff.delayMs},${until(slot.keepBackOff.untilMs)},${since(slot.adoptedMs)}` : "",
-      childOf(slot.child),
-      childOf(slot.dead),
-      last ? `${last.url}${pidOf(last.pid)}` : "",
-      seen === null ? 0 : seen.options === null ? 1 : 2,
-      slot.lastError === null,
-      backOff.delayMs,
-      until(backOff.untilMs),
-      slot.held.join("."),
-      slot.state === "ready"
-        ? Math.min(slot.config.idleAfterMs, since(Math.max(slot.sinceMs, slot.lastUsedMs ?? 0)))
-        : "",
-      known.settings.touchMs > 0 ? `${slot.isUsedSinceTouch}${until(slot.touchDueMs)}` : "",
-      slot.job ? jobKey(slot.job) : "",
-    ].join();
+    const { last, backOff, keepBackOff, config } = slot;
+    let key = `;${slot.name},${slot.model},${slot.state}${slot.isLeaving}${slot.isDismissed}${slot.isAlias}`;
+    key += `${childKey(slot.child)}/${childKey(slot.dead)}/${last ? last.url + pidKey(last.pid) : ""}`;
+    key += `${slot.seen !== null}b${backOff.delayMs}.${until(backOff.untilMs)}`;
+    if (config.keep) key += `k${keepBackOff.delayMs}.${until(keepBackOff.untilMs)}.${since(slot.adoptedMs)}`;
+    if (slot.state === "ready" && config.idleAfterMs < FAR_MS)
+      key += `i${since(Math.max(slot.sinceMs, slot.lastUsedMs ?? 0), config.idleAfterMs)}`;
+    if (known.settings.touchMs > 0) key += `t${slot.isUsedSinceTouch}${until(slot.touchDueMs)}`;
+    return slot.job ? key + jobKey(slot.job) : key;
   };
-  const requestKey = (request: Request): string => {
+
+  const requestKey = (id: number): string => {
+    const asked = world.asked[id];
+    const fate = world.requests[id];
+    const name = asked && ("model" in asked ? asked.model : `${asked.slot}!`);
+    if (fate === "out") return `${name}${id}`; // They come in their order.
+    const request = known.requests.get(id);
+    if (!request) return world.budget.continuations > 0 && world.cut.has(id) ? `${name}cut` : "done";
     const slot = known.slots.get(request.slot);
+    const generation = slot?.generation ?? 0;
+    let key = `${name}@${place(request.slot)}${request.model}${world.dials[id]}${request.attempts}`;
+    key +=
+      request.child === null ? `h${slot?.held.indexOf(id)}` : `${childKey(request.child)}${world.attempts.get(id)}`;
+    // A generation counts only by whether the slot has moved on.
+    if (request.child !== null) key += generation > request.generation;
+    else key += `${until(request.heldUntilMs)}.${since(request.heldSinceMs)}`;
     const { loss } = request;
-    return [
-      request.id,
-      slotNumbers.indexOf(request.slot),
-      childOf(request.child),
-      request.attempts,
-      request.child === null ? `${until(request.heldUntilMs)},${since(request.heldSinceMs)}` : "",
-      // A generation counts only by whether the slot has moved on.
-      (slot?.generation ?? 0) > request.generation,
-      loss ? `${loss.isRepaired}${(slot?.generation ?? 0) > loss.generation}${loss.duringJob === slot?.job?.id}` : "",
-      request.label,
-    ].join();
+    if (loss) key += `l${loss.isRepaired}${generation > loss.generation}${loss.duringJob === (slot?.job?.id ?? null)}`;
+    return key;
   };
-  const pendingKey = (pending: World["pending"][number]): string => {
+
+  const pendingKey = (pending: Pending): string => {
     switch (pending.kind) {
-      case "health":
-        return `h${pending.question === known.pollQuestion}${jobOf(pending.question)}${nowMs - pending.askedMs},${weight(pending.question)}${pending.answered?.kind === "listing" ? pending.answered.loaded.map(({ model, pid }) => model + pidOf(pid)) : ""}`;
-      case "sign":
-        return `s${childOf(pending.child)}${pending.how}${jobOf(pending.question)}${known.children.get(pending.child)?.examination === pending.question}`;
-      case "unload":
+      case "health": {
+        const { question, askedMs, answered } = pending;
+        const whose = `${question === known.pollQuestion}${slots.findIndex(({ job }) => job?.question === question)}`;
+        const listed = answered?.kind === "listing" ? answered.loaded.map(({ pid }) => pidKey(pid)).join() : "";
+        const isOurs = known.turnEndedMs > askedMs;
+        return `h${whose}${since(askedMs, 3000)}${isOurs}${weight(question)}${answered !== null}${listed}`;
+      }
+      case "sign": {
+        const { question, child, how } = pending;
+        const isExamination = known.children.get(child)?.examination === question;
+        return `s${childKey(child)}${how}${isExamination}${slots.findIndex(({ job }) => job?.question === question)}`;
+      }
       case "load":
-        return `${pending.kind}${slotNumbers.indexOf(pending.slot)}${pending.model}${known.slots.get(pending.slot)?.job?.id === pending.job}${"isBegun" in pending && pending.isBegun}${"isEvicting" in pending && pending.isEvicting}${"isAnew" in pending && pending.isAnew}`;
+        return `l${place(pending.slot)}${pending.model}${pending.isBegun}${pending.isEvicting}${pending.isAnew}`;
+      case "unload":
       case "touch":
-        return `t${slotNumbers.indexOf(pending.slot)}${pending.model}`;
+        return `${pending.kind}${place(pending.slot)}${pending.model}`;
     }
   };
-  const jobOf = (question: number): number => {
-    let at = 0;
-    for (const { job } of known.slots.values()) {
-      if (job?.question === question) return at;
-      at++;
-    }
-    return -1;
-  };
-  /** Whether the answer would overrule what is known: of each slot, of each child, of the listing. */
+  /** Whether the answer would overrule what is known: of the listing, of each slot, of each child. */
   const weight = (question: number): string => {
     let bits = question > (known.listing?.askedAt ?? -1) ? "y" : "n";
-    for (const { settledAt } of known.slots.values()) bits += question > settledAt ? 1 : 0;
-    for (const id of children.keys()) bits += question > (known.children.get(id)?.knownSince ?? 0) ? 1 : 0;
+    for (const { settledAt } of slots) bits += question > settledAt ? "y" : "n";
+    for (const { knownSince } of children) bits += question > knownSince ? "y" : "n";
     return bits;
   };
 
-  const listed = known.listing?.loaded.map(
-    ({ model, url, pid, lastUse }) => model + url + pidOf(pid) + (lastUse === lemond.visitorUsedMs),
-  );
-  const parts = [...[...known.slots.values()].map(slotKey), ...[...known.requests.values()].map(requestKey)];
-  // Children that nothing names are still listed by their number.
-  for (const id of known.children.keys()) if (!children.has(id)) parts.push(childOf(id));
-  const asks = world.pending.map(pendingKey);
-  const { turn, queue } = known;
-  return [
-    ...parts,
-    ...asks,
-    known.isUp,
-    known.isDraining,
-    known.isStopping,
-    listed,
-    turn ? `${slotNumbers.indexOf(turn.slot)}${turn.isTouch}${turn.claim}` : "",
-    queue.map((id) => slotNumbers.indexOf(id)),
-    known.pollQuestion !== null,
-    until(known.pollDueMs),
-    Math.min(3000, since(known.turnEndedMs)),
-    lemond.isUp,
-    lemond.listed.map(({ model, port, pid }) => model + port + pidOf(pid)),
-    lemond.processes.map(({ model, port, pid, health }) => model + port + pidOf(pid) + health),
-    lemond.hanging
-      .filter((pid) => [...known.children.values()].some((child) => child.pid === pid && child.attempts > 0))
-      .map(pidOf),
-    lemond.visitor,
-    lemond.visitor === "listed"
-      ? Math.min(3000, since(lemond.visitorUsedMs)) + Math.min(3000, since(lemond.visitorUsedBeforeMs)) / 10_000
-      : "",
-    [...world.attempts].map(([request, isStreaming]) => `${request}${isStreaming}`),
-    Object.values(world.budget),
-    world.requests,
-    world.budget.continuations > 0 ? [...world.cut.keys()] : "",
-    world.dials,
-    world.orders,
-    Object.entries(world.sent).map(([model, { loads, unloads }]) => model + loads + unloads),
-    Math.min(20_000, since(world.awayMs)),
-    world.leftMs === nowMs,
-    Object.entries(world.failedMs).map(([slot, ms]) => (ms === undefined ? "" : slot + Math.min(5000, since(ms)))),
-    Object.entries(world.contested).map(([slot, ms]) => (ms === undefined ? "" : slot + since(ms))),
-    world.isDraining,
-    world.isEnded,
-  ].join(";");
+  let key = `${known.isUp}${known.isDraining}${world.isEnded}${lemond.isUp}p${known.pollQuestion !== null}`;
+  key += `${until(known.pollDueMs)}`;
+  for (const slot of slots) key += slotKey(slot);
+  const requests: string[] = [];
+  for (let id = 1; id < world.requests.length; id++) requests.push(requestKey(id));
+  // Which of two that stand alike is which makes no difference.
+  key += `;${requests.sort().join()}`;
+  for (const pending of world.pending) key += `;${pendingKey(pending)}`;
+  for (const { id } of children) if (!numbers.has(id)) key += childKey(id);
+  if (known.turn) key += `;t${place(known.turn.slot)}${known.turn.isTouch}${known.turn.claim}${known.queue.map(place)}`;
+  for (const { model, url, pid, lastUse } of known.listing?.loaded ?? [])
+    key += `;${model}${url}${pidKey(pid)}${lastUse === lastUseOf(model)}`;
+  key += `;${lemond.visitor}`;
+  if (lemond.visitor === "listed")
+    key += `${since(lemond.visitorUsedMs, 3000)}.${since(lemond.visitorUsedBeforeMs, 3000)}`;
+  for (const { model, port, pid } of lemond.listed) key += `;${model}${port}${pidKey(pid)}`;
+  for (const { model, port, pid, health } of lemond.processes) key += `;${model}${port}${pidKey(pid)}${health}`;
+  for (const { pid, attempts } of children)
+    if (attempts > 0 && pid !== null && lemond.hanging.includes(pid))
+      key += `;h${pidKey(pid)}${lemond.visited.includes(pid)}`;
+  return key + historyKey(world);
+}
+
+/** What the laws remember, and what may still go wrong. */
+function historyKey({ nowMs, budget, orders, sent, awayMs, leftMs, failedMs, contested }: World): string {
+  const since = (ms: number, mostMs: number): number => Math.min(mostMs, nowMs - ms);
+  let key = `;${Object.values(budget)}${orders}${since(awayMs, 8000)}${leftMs === nowMs}`;
+  for (const model in sent) key += `${model}${sent[model]?.loads}${sent[model]?.unloads}`;
+  for (const slot in failedMs) key += `f${slot}.${since(failedMs[slot] ?? -Infinity, 5000)}`;
+  for (const slot in contested) key += `c${slot}.${since(contested[slot] ?? -Infinity, 11_000)}`;
+  return key;
 }

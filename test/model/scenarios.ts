@@ -137,6 +137,7 @@ export const scenarios: readonly Scenario[] = [
     models: ["X", "Y", "W", "V"],
     requests: [{ model: "W" }, { slot: "W" }],
     orders: [{ slot: "W", action: "swap", model: "V" }],
+    budget: { kills: 1 },
   }),
   scenario("requests for a model by its name, and a swap", {
     slots: held,
@@ -223,7 +224,7 @@ export const crowds: readonly Scenario[] = [1, 2].flatMap((room) =>
             arePidsVisible,
             requests: many,
             orders: some,
-            budget: all,
+            budget: { ...all, drains: touchMs > 0 ? 1 : 0 },
           },
         ),
       ),

@@ -9,11 +9,22 @@ import { none, type World } from "./world.ts";
 /** Far more than any world has needed. */
 const MOST_MOVES = 300;
 
-/** Changes the world. Null: all is well in the end. */
-export function brokenInTheEnd(world: World): string | null {
+export interface End {
+  readonly moves: readonly Move[];
+  /** The law that is broken on the way; null: all is well in the end. */
+  readonly broken: string | null;
+}
+
+/** Changes the world. */
+export function endOf(world: World): End {
+  const moves: Move[] = [];
+  return { broken: settle(world, moves), moves };
+}
+
+function settle(world: World, moves: Move[]): string | null {
   world.budget = { ...none };
   let quietAt: number | null = null;
-  for (let moves = 0; moves < MOST_MOVES; moves++) {
+  while (moves.length < MOST_MOVES) {
     const { known, lemond } = world;
     if (isQuiet(world)) {
       // Of the end of the server nothing more is expected, of lemond one more answer.
@@ -23,6 +34,7 @@ export function brokenInTheEnd(world: World): string | null {
     }
     const move = nextOf(world);
     if (!move) return "something waits for ever";
+    moves.push(move);
     move.kind.make(world, move.target);
     const broken = world.broken[0] ?? brokenIn(world);
     if (broken) return broken;
@@ -32,8 +44,8 @@ export function brokenInTheEnd(world: World): string | null {
 
 /** The clock goes on only when nothing else is to happen. */
 function nextOf(world: World): Move | undefined {
-  const moves = movesOf(world).filter(({ kind }) => kind.isWilled !== true);
-  return moves.find(({ kind }) => kind.isClock !== true) ?? moves[0];
+  const possible = movesOf(world).filter(({ kind }) => kind.isWilled !== true);
+  return possible.find(({ kind }) => kind.isClock !== true) ?? possible[0];
 }
 
 function isQuiet({ known, requests, orders, pending, isEnded }: World): boolean {
@@ -43,11 +55,13 @@ function isQuiet({ known, requests, orders, pending, isEnded }: World): boolean 
 }
 
 function unknownTo({ known, lemond }: World): string | null {
-  for (const { model, child } of slotsShown(known)) {
+  for (const { model, child, dead } of slotsShown(known)) {
     const listed = lemond.listed.find((process) => process.model === model);
-    const pid = child === null ? null : known.children.get(child)?.pid;
-    if (listed && isAlive(lemond, listed.pid) && pid !== listed.pid)
-      return "a slot does not have the child that lemond lists";
+    const pidOf = (id: number | null): number | null => (id === null ? null : (known.children.get(id)?.pid ?? null));
+    const pid = pidOf(child);
+    // One that was found dead is taken back when somebody asks for it.
+    const isMissed = listed !== undefined && isAlive(lemond, listed.pid) && listed.pid !== pidOf(dead);
+    if (isMissed && pid !== listed.pid) return "a slot does not have the child that lemond lists";
     if (!listed && pid !== null) return "a slot has a child that lemond does not list";
   }
   return null;
