@@ -4,6 +4,8 @@ import type { Lemond } from "./lemond/index.ts";
 export interface Asked {
   readonly method: string;
   readonly path: string;
+  /** Its body is there for who does not pass it on. */
+  readonly request: Request;
   /** lemond's own answer. */
   readonly pass: () => Promise<Response>;
 }
@@ -17,10 +19,11 @@ export function startBetween(lemond: Lemond, answer: (asked: Asked) => Promise<R
     fetch: async (request) => {
       const { pathname } = new URL(request.url);
       const { method } = request;
-      const body = method === "POST" ? await request.text() : null;
-      const pass = (): Promise<Response> =>
-        fetch(lemond.url + pathname, { method, body, headers: { connection: "close" }, keepalive: false });
-      return answer({ method, path: pathname, pass });
+      const pass = async (): Promise<Response> => {
+        const body = method === "POST" ? await request.text() : null;
+        return fetch(lemond.url + pathname, { method, body, headers: { connection: "close" }, keepalive: false });
+      };
+      return answer({ method, path: pathname, request, pass });
     },
   });
   return { ...lemond, url: `http://127.0.0.1:${proxy.port}`, [Symbol.asyncDispose]: () => proxy.stop(true) };
