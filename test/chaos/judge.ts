@@ -79,6 +79,9 @@ export function judge(plan: RequestPlan, prompt: Prompt, received: Received, see
       );
     return verdict("interrupted", lost);
   }
+  // After a heartbeat the stream is one of events: what the child gave instead is named in one.
+  const instead = prompt.wantsStream ? failureIn(withoutComments(text), plan.route) : null;
+  if (instead?.code === "dispatch.upstream_unavailable") return verdict("envelope", null, instead.code);
   if (prompt.wantsStream && end === "cut") {
     const isPrefix = wholes.some((whole) => whole.startsWith(text));
     if (!isPrefix) return verdict("broken-off", `not the child's bytes: ${difference(text, wholes)}`);
