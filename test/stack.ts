@@ -22,6 +22,8 @@ export interface StackOptions {
   readonly lemonade?: Partial<Config["lemonade"]>;
   readonly lemonades?: Config["lemonades"];
   readonly upstreams?: Config["upstreams"];
+  /** Sees each line before it is kept; what it throws, the log throws. */
+  readonly onLine?: (line: LogLine) => void;
   /** Where records are kept. Default: in memory. */
   readonly stateFolder?: string;
 }
@@ -125,7 +127,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const lines: LogLine[] = [];
   let wake: (() => void)[] = [];
   const log = createLog("debug", (text) => {
-    lines.push(JSON.parse(text));
+    const line: LogLine = JSON.parse(text);
+    options.onLine?.(line);
+    lines.push(line);
     for (const resume of wake) resume();
     wake = [];
   });

@@ -70,8 +70,13 @@ export function createWatch({ lemonade, probe, clock, log, happen }: WatchDeps) 
       const answer = await lemonade.health(question);
       const tookMs = clock.now() - askedMs;
       const isLive = answer.kind === "silent" && (await lemonade.isLive());
-      if (answer.kind === "listing") noteRefused(answer);
-      if (answer.kind === "silent") log.debug("lemonade.busy", { live: isLive, error: answer.cause });
+      try {
+        if (answer.kind === "listing") noteRefused(answer);
+        if (answer.kind === "silent") log.debug("lemonade.busy", { live: isLive, error: answer.cause });
+      } catch (error) {
+        // A question without an answer would be the last one.
+        log.error("server.internal", { error: error instanceof Error ? `${error.name}: ${error.message}` : "unknown" });
+      }
       happen({ kind: "health", question, answer, isLive, tookMs, gone: gone() });
       answered();
     },

@@ -69,14 +69,23 @@ export function createKeeper(deps: KeeperDeps) {
     try {
       for (let next = events.shift(); next; next = events.shift()) {
         const effects = step(known, next, clock.now());
-        for (const effect of effects) carryOut(effect);
         mayWake ||= !isPassage(next, effects);
+        for (const effect of effects) perform(effect);
       }
     } finally {
-      // A fault of ours that escapes must not end the stepping of everything that comes after it.
       isStepping = false;
+      if (mayWake) setAlarm();
     }
-    if (mayWake) setAlarm();
+  };
+
+  /** A fault of ours in one effect must not keep the others from being carried out, or nothing would ever happen again. */
+  const perform = (effect: Effect): void => {
+    try {
+      carryOut(effect);
+    } catch (error) {
+      if (deps.isStrict) throw error;
+      log.error("server.internal", { error: error instanceof Error ? `${error.name}: ${error.message}` : "unknown" });
+    }
   };
 
   const setAlarm = (): void => {

@@ -181,6 +181,7 @@ export function loading(move: Move, request: Request): void {
   if (!slot || !child) return;
   request.attempts--;
   hold(move, slot, request);
+  if (!move.known.requests.has(request.id)) return; // Too many wait.
   if (slot.job || slot.child !== child.id) return decide(move, slot, request);
   startJob(move, slot, { isOnDemand: true, cause: "loading", request: request.name, child: "loading" });
 }
@@ -207,12 +208,12 @@ export function answerLate(move: Move, slot: SlotRecord): void {
     // "Loading" is only said while it is: a question to lemond, or a wait for a turn or for room, is no load.
     const acting = actingOn(move.known, slot);
     if (acting || (slot.job && isLoading(slot.job))) answer(move, slot, request, loadingFailure(move, acting ?? slot));
-    else answer(move, slot, request, lateFailure(move, slot, request));
+    else answer(move, slot, request, lateFailure(move, slot, request, waitReason(slot.job)));
   }
 }
 
-function lateFailure(move: Move, slot: SlotRecord, request: Request): Failure {
-  const failure = lostFailure(move, slot, request, "failed", waitReason(slot.job));
+function lateFailure(move: Move, slot: SlotRecord, request: Request, reason: string | null): Failure {
+  const failure = lostFailure(move, slot, request, "failed", reason);
   return failure.kind === "lost" ? { ...failure, retryAfterS: retryAfter(move, slot) } : failure;
 }
 
@@ -232,6 +233,8 @@ export function endWaits(move: Move, slot: SlotRecord, job: Job, label: Label, r
       // A child that nobody has called dead may still be dialled by those who only waited.
       if ((loss && !loss.isRepaired) || slot.child === null)
         answer(move, slot, request, lostFailure(move, slot, request, label, loss ? null : reason));
+      else if (request.heldUntilMs <= move.known.nowMs)
+        answer(move, slot, request, lateFailure(move, slot, request, reason));
       continue;
     }
     request.label = label;

@@ -66,18 +66,27 @@ test("a request that is held when the server's patience ends is told so", async 
   await stopped;
 });
 
-test.each(["10.6", "11.7"] as const)(
-  "a stream that loses its child by the evidence alone is repaired in the background too (lemond %s)",
-  async (version) => {
-    await using stack = await startStack({ lemond: { version } });
-    const response = await stack.chat({ stream: true, sim: { tokens: 1000, tokenMs: 20 } });
-    await stack.lemond.evict("tiny-a", { silentMs: 60_000 });
-    expect(await ended(Promise.resolve(response))).toMatchObject({ how: "interrupted" });
-    await stack.line("dispatch.upstream_recovered", ({ outcome }) => outcome === "recovered");
-    expect(stack.repairs).toMatchObject([{ cause: "evicted", outcome: "recovered" }]);
-    expect(stack.lemond.loads()).toBe(2);
-  },
-);
+test("a stream that loses its child by the evidence alone is repaired in the background too", async () => {
+  await using lemond = await startLemond();
+  await lemond.load("tiny-a");
+  let isHidden = false;
+  await using between = startBetween(lemond, async ({ path, pass }) => {
+    if (path === "/v1/load") {
+      isHidden = false;
+      await lemond.unload("tiny-a"); // What it lost sight of it does not bring back.
+    }
+    const answer = await pass();
+    if (path !== "/v1/health" || !isHidden) return answer;
+    return Response.json({ ...JSON.parse(await answer.text()), all_models_loaded: [] });
+  });
+  await using stack = await startStack({ sharedLemond: between, loaded: [], lemonade: { pollMs: 200, touchMs: 0 } });
+  const response = await stack.chat({ stream: true, sim: { tokens: 1000, tokenMs: 20 } });
+  isHidden = true;
+  expect(await ended(response)).toMatchObject({ how: "interrupted" });
+  await stack.line("dispatch.upstream_recovered", ({ outcome }) => outcome === "recovered");
+  expect(stack.repairs).toMatchObject([{ cause: "evicted", outcome: "recovered" }]);
+  expect(lemond.count("/v1/load")).toBe(2);
+});
 
 test("a lemond that denies our key fails a request at once, and says why", async () => {
   await using stack = await startStack({ lemond: { apiKey: "right" }, loaded: [], lemonade: { apiKey: "wrong" } });

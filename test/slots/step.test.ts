@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
 import { slotDefaults } from "../../src/config/config.ts";
-import type { HealthAnswer } from "../../src/lemonade/lemonade.ts";
+import type { HealthAnswer, LoadedModel } from "../../src/lemonade/lemonade.ts";
 import type { Effect, Event } from "../../src/slots/known.ts";
 import { createKnown, step } from "../../src/slots/step.ts";
 import { wakeAt } from "../../src/slots/upkeep.ts";
@@ -28,31 +28,60 @@ const nothing = {
   distrusted: [],
 } as const;
 
-/** One slot whose lemond has nothing loaded; each question to lemond is answered so. */
-function scene() {
+const child = {
+  model: "tiny-a",
+  url: "http://127.0.0.1:8001/v1",
+  pid: 2,
+  checkpoint: "/models/tiny-a.gguf",
+  type: "llm",
+  options: {},
+  recipe: "llamacpp",
+  isReachable: true,
+  lastUse: null,
+  isBusy: false,
+};
+
+/** One slot, whose lemond answers each question at once with what is loaded. */
+function scene(loaded: readonly LoadedModel[]) {
   const known = createKnown(settings, 0);
-  const happen = (event: Event): Effect[] => {
-    const effects = step(known, event, 10);
+  const happen = (event: Event, nowMs = 10): Effect[] => {
+    const effects = step(known, event, nowMs);
     return effects.flatMap((effect) => {
       if (effect.do !== "ask-lemond") return [effect];
-      const answer: HealthAnswer = { ...nothing, askedAt: effect.question };
-      return happen({ kind: "health", question: effect.question, answer, isLive: true, tookMs: 1, gone: [] });
+      const answer: HealthAnswer = { ...nothing, loaded, askedAt: effect.question };
+      return happen({ kind: "health", question: effect.question, answer, isLive: true, tookMs: 1, gone: [] }, nowMs);
     });
   };
   happen({ kind: "configured", settings, slots: [{ ...slotDefaults, name: "primary", model: "tiny-a" }] });
   happen({ kind: "wake" });
-  return { known, happen };
+  const [slot] = known.slots.values();
+  if (!slot) throw new Error("no slot");
+  const rest = { slot: slot.id, bodyBytes: 0, isContinuation: false, model: null, mayDial: true };
+  return { known, slot, happen, request: { id: 1, name: "r", ...rest } };
 }
 
 test("nothing wakes it but the next poll while lemond unloads or loads: an answer brings that on", () => {
-  const { known, happen } = scene();
-  const [slot] = known.slots.values();
-  if (!slot) throw new Error("no slot");
-  const request = { id: 1, name: "r", slot: slot.id, bodyBytes: 0, isContinuation: false, model: null, mayDial: true };
+  const { known, slot, happen, request } = scene([]);
   const effects = happen({ kind: "arrived", request });
   expect(effects.map((effect) => effect.do)).toContain("load");
   expect(slot.job?.stage).toBe("loading");
   expect(wakeAt(known)).toBe(known.pollDueMs);
+});
+
+test("a request whose child still loads is held once for hold_s, also when another answer comes before the alarm", () => {
+  const { slot, happen, request } = scene([child]);
+  const endMs = 10 + slot.config.holdMs;
+  expect(happen({ kind: "arrived", request }).map((effect) => effect.do)).toContain("dial");
+  const asked = happen({ kind: "still-loading", request: 1 }).find((effect) => effect.do === "ask-child");
+  expect(asked).toBeUndefined(); // The port has just said it.
+  const question = happen({ kind: "wake" }, endMs - 1).find((effect) => effect.do === "ask-child")?.question ?? 0;
+  expect(question).toBeGreaterThan(0);
+  const answer = { kind: "sign", question, child: slot.child ?? 0, how: "port", sign: "loading" } as const;
+  const effects = happen(answer, endMs + 1);
+  expect(effects.filter((effect) => effect.do === "dial")).toEqual([]);
+  expect(effects.filter((effect) => effect.do === "answer")).toMatchObject([
+    { failure: { kind: "lost", reason: "the child is still loading" } },
+  ]);
 });
 
 describe("the children that are known", () => {
