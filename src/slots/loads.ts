@@ -1,6 +1,6 @@
 // An unload or a load that was sent to lemond, the read-back of where the model is now, and the wait until its child serves.
 import type { Done, HealthAnswer } from "../lemonade/lemonade.ts";
-import { adopt, childOf, enter, isDialled, isListedAs, openChild, serveByName } from "./children.ts";
+import { adopt, childOf, enter, isDialled, isListedAs, openChild, release, serveByName } from "./children.ts";
 import { askChild, askLemond, ASK_AGAIN_MS, endJob, enterStage, failJob, pause, tell } from "./jobs.ts";
 import type { Job, Move, SlotRecord } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
@@ -29,6 +29,7 @@ export function noteUnload(move: Move, slot: SlotRecord, job: Job, result: Done)
 export function beginLoad(move: Move, slot: SlotRecord, job: Job): void {
   job.untilMs = move.known.nowMs + move.known.settings.loadTimeoutMs;
   job.loads++;
+  if (slot.child !== null) release(move, slot);
   enter(move, slot, "starting");
   enterStage(move, slot, job, "loading");
   tell(move, job, "info", "lemonade.provider.load", { slot: slot.name, model: slot.model });

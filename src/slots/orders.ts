@@ -46,17 +46,17 @@ export function takeDown(move: Move, slot: SlotRecord, job: Job, order: Order): 
       return pause(move, job);
     default:
       for (const { id } of partnersOf(move.known, slot, order)) cutRequests(move, id, "unloaded");
+      if (order.action === "load") return loadAnew(move, slot, job, order);
       if (slot.child !== null) enter(move, slot, "unloading");
-      return order.action === "load" ? loadAnew(move, slot, job, order) : beginUnload(move, slot, job);
+      return beginUnload(move, slot, job);
   }
 }
 
-/** Nobody is on the child any more; whether it stays is for lemond to say. */
+/** Nobody is on the child any more; whether it stays is for lemond to say when the load is sent. */
 function loadAnew(move: Move, slot: SlotRecord, job: Job, order: Order): void {
-  release(move, slot);
   order.isTakingDown = false;
   job.suspect = null;
-  lookAgain(move, slot, job);
+  enterStage(move, slot, job, "checking");
 }
 
 /** 404 says that it is not loaded, which is what was ordered; after any other failure the slot stays as it was. */

@@ -41,20 +41,19 @@ export const isShown = (known: Known, slot: SlotRecord): boolean =>
   !slot.isLeaving && !(slot.isImplicit && ownerOf(known, slot.model));
 
 /**
- * The slots on whose requests an order acts: its own, and those that have one of its models beside it, without a section or
- * taken out by a reload. They have one child between them.
+ * The slots on whose requests an order acts: its own, and those that have one of its models beside it, where either has no
+ * section or was taken out by a reload. They have one child between them.
  */
 export function partnersOf(known: Known, slot: SlotRecord, { model }: Order): SlotRecord[] {
   const hasIt = (own: string): boolean => isSameModel(known, own, slot.model) || isSameModel(known, own, model);
   return [...known.slots.values()].filter(
-    (other) => other === slot || ((other.isImplicit || other.isLeaving) && hasIt(other.model)),
+    (other) => other === slot || ((other.isImplicit || other.isLeaving || slot.isLeaving) && hasIt(other.model)),
   );
 }
 
 /** The slot whose order closes the gate for the requests of this one; null where none is under way. */
 export function actingOn(known: Known, slot: SlotRecord): SlotRecord | null {
   if (slot.job?.order) return slot;
-  if (!slot.isImplicit && !slot.isLeaving) return null;
   for (const other of known.slots.values())
     if (other.job?.order && partnersOf(known, other, other.job.order).includes(slot)) return other;
   return null;

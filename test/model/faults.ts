@@ -37,6 +37,14 @@ export const faults: readonly Fault[] = [
     law: "a child is let go of that runs and is listed",
   },
   {
+    name: "a load on lemond's path lets go of the child before it is sent",
+    file: "orders.ts",
+    right: 'job.suspect = null;\n  enterStage(move, slot, job, "checking");',
+    wrong: "job.suspect = null;\n  release(move, slot);\n  lookAgain(move, slot, job);",
+    scenario: "a load on lemond's path, and a lemond that is away",
+    law: "an order that failed loses a child that runs and is listed",
+  },
+  {
     name: "the end waits for attempts alone",
     file: "requests.ts",
     right: "return requests.size + orders;",
@@ -63,7 +71,7 @@ export const faults: readonly Fault[] = [
   {
     name: "a swap does not wait for the requests of the slot that has the model",
     file: "roster.ts",
-    right: "other === slot || ((other.isImplicit || other.isLeaving) && hasIt(other.model))",
+    right: "other === slot || ((other.isImplicit || other.isLeaving || slot.isLeaving) && hasIt(other.model))",
     wrong: "other === slot",
     scenario: "a swap to the model of a slot without a section",
     law: "an order does not wait for the requests under way",
@@ -83,6 +91,14 @@ export const faults: readonly Fault[] = [
     wrong: "if (!slot) return;",
     scenario: "a reload without the slot whose stream is cut (lemond 11.7)",
     law: "a request is forgotten, or kept after its end",
+  },
+  {
+    name: "the order of a slot that was taken out does not wait for the one that came in its place",
+    file: "roster.ts",
+    right: " || slot.isLeaving) && hasIt(other.model)",
+    wrong: ") && hasIt(other.model)",
+    scenario: "a reload that gives a slot's next model to another",
+    law: "an order does not wait for the requests under way",
   },
   {
     name: "a silent lemond is taken for evidence",

@@ -58,7 +58,8 @@ export function judgeEffect(world: World, before: Before, event: Event, effect: 
       return;
     case "tell-order":
       if (world.orders[effect.order] !== "in") breaks(world, "an order is told twice");
-      return judgeOrder(world, effect.order, effect.fault === null);
+      if (effect.fault?.code !== "draining") judgeOrder(world, effect.order, effect.fault === null);
+      return;
     case "tell-job": {
       const { slot, reason } = effect.end;
       const listed = listedOf(world.lemond, slot.model);

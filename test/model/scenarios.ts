@@ -119,6 +119,11 @@ export const scenarios: readonly Scenario[] = [
       depth: 10,
     }),
   ),
+  scenario("a load on lemond's path, and a lemond that is away", {
+    requests: ONE_A,
+    orders: [{ slot: "a", action: "load", isForwarded: true }],
+    budget: { refusals: 1, denials: 1, loadFailures: 1 },
+  }),
   scenario("the end of the process", {
     requests: ONE_A,
     orders: [{ slot: "a", action: "restart" }],
@@ -151,6 +156,14 @@ export const scenarios: readonly Scenario[] = [
     reloaded: [slot("b", "Y")],
     requests: ONE_A,
     budget: { reloads: 1, kills: 1, continuations: 1 },
+  }),
+  scenario("a reload that gives a slot's next model to another", {
+    room: 2,
+    reloaded: [slot("b", "W"), slot("a", "X")],
+    requests: BOTH_A,
+    orders: [{ slot: "a", action: "swap", model: "W" }],
+    budget: { reloads: 1 },
+    depth: 14,
   }),
   scenario("a reload while a slot loads", {
     loaded: [],
