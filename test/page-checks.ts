@@ -19,8 +19,3 @@ export const FAULTS_OF_CONTRAST = `(() => {
     return contrast < 4.5 ? [node.tagName + " " + node.textContent + " " + contrast.toFixed(2)] : [];
   });
 })()`;
-
-/** Run in the page: how many visible controls have no name. */
-export const NAMELESS_CONTROLS = `[...document.querySelectorAll("button, input, [role=img]")].filter(
-  (node) => node.checkVisibility() && !(node.getAttribute("aria-label") ?? node.textContent).trim(),
-).length`;

@@ -80,12 +80,12 @@ test("the feed tells of new lines, many in one event", async () => {
   await feed.until(({ event }) => event === "history");
   const ids = Array.from({ length: 40 }, (_, n) => `r${n}`);
   await Promise.all(ids.map(async (id) => (await stack.chat({ headers: { "x-request-id": id } })).text()));
-  const told = new Set<unknown>();
-  await feed.until(({ event, data }) => {
-    if (event !== "log") return false;
-    for (const line of data["lines"] as LogLine[]) if (line.event === "dispatch.decision") told.add(line["request_id"]);
-    return told.size === ids.length;
-  });
+  const answered = (): unknown[] =>
+    feed.told
+      .flatMap(({ event, data }) => (event === "log" ? (data["lines"] as LogLine[]) : []))
+      .flatMap((line) => (line.event === "dispatch.decision" ? line["request_id"] : []));
+  await feed.until(() => answered().length >= ids.length);
+  expect(answered().toSorted()).toEqual(ids.toSorted());
   expect(feed.told.filter(({ event }) => event === "log").length).toBeLessThan(ids.length);
   await feed.cancel();
 });

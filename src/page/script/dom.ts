@@ -18,6 +18,14 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return node;
 }
 
+/** A cell of a table that is no table on a phone: the role says that it is one all the same. */
+export const cell = (className: string, ...children: (Node | string)[]): HTMLElement =>
+  el("td", { role: "cell", class: className }, ...children);
+
+/** A number whose column has no head on a phone: there its label stands before it. */
+export const numberCell = (label: string, text: string): HTMLElement =>
+  el("td", { role: "cell", class: "num", "data-label": label }, text);
+
 /** Only where it differs: what is written anew loses a selection. */
 export function put(node: Element, text: string | number): void {
   if (node.textContent !== String(text)) node.textContent = String(text);
@@ -34,9 +42,31 @@ export function say(text: string): void {
   byId("said", HTMLParagraphElement).textContent = text;
 }
 
-/** The same nodes stay where they are: what is moved in the document loses the focus. */
+/** Nodes that stay are not moved: a move would take the focus and the selection. */
 export function arrange(parent: Element, nodes: readonly Element[]): void {
-  const { children } = parent;
-  if (nodes.length !== children.length || nodes.some((node, at) => children[at] !== node))
-    parent.replaceChildren(...nodes);
+  const wanted = new Set(nodes);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+  nodes.forEach((node, at) => {
+    if (parent.children[at] !== node) parent.insertBefore(node, parent.children[at] ?? null);
+  });
+}
+
+/** A button that cannot be used now can still be reached, and says that it is off. */
+export function enable(button: HTMLButtonElement, isEnabled: boolean): void {
+  button.setAttribute("aria-disabled", String(!isEnabled));
+}
+
+export const isEnabled = (button: HTMLButtonElement): boolean => button.getAttribute("aria-disabled") !== "true";
+
+/** Draws once for many changes, and not at all while nobody looks. */
+export function coalesced(draw: () => void): () => void {
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    requestAnimationFrame(() => {
+      isDue = false;
+      draw();
+    });
+  };
 }

@@ -1,4 +1,4 @@
-// Times, durations and addresses as a person reads them. Pure but for the zone and language of the browser.
+// Times, durations, numbers and addresses as a person reads them. Pure but for the zone and language of the browser.
 
 const two = (n: number): string => String(n).padStart(2, "0");
 
@@ -20,6 +20,14 @@ export function duration(s: number, digits = 1): string {
   if (s < 172_800) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
   return `${Math.floor(s / 86_400)} days`;
 }
+
+/** Nothing where it is not known. */
+export const milliseconds = (ms: number | null): string => (ms === null ? "" : duration(ms / 1000));
+
+export const count = (n: number): string => n.toLocaleString("en");
+
+/** `1 request`, `2 requests`. */
+export const many = (n: number, one: string, more = `${one}s`): string => `${count(n)} ${n === 1 ? one : more}`;
 
 export function portOf(url: string | null): string | null {
   return url !== null && URL.canParse(url) ? new URL(url).port || "default" : null;

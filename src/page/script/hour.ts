@@ -1,12 +1,15 @@
 // The last hour: a lane of states for each slot with a mark for each repair, and the same as a list.
-import { type Board, nowOn, slotNames } from "./board.ts";
+import type { RepairEntry } from "../../observe/repairs.ts";
+import { type Board, nowOn, slotNames, timeOf } from "./board.ts";
 import { byId, el } from "./dom.ts";
-import { clockTime } from "./format.ts";
-import { sentenceOf, timeOf } from "./repairs.ts";
+import { clockTime, many } from "./format.ts";
+import { sentenceOf } from "./repairs.ts";
 import { loadedKind, wordOf } from "./words.ts";
 
 const HOUR_MS = 3_600_000;
 const TICKS_MIN = [60, 45, 30, 15, 0];
+/** Repairs closer than this are one mark with their number: side by side they would be one dark block. */
+const CLUSTER_MS = 60_000;
 
 /** Draws both. */
 export function createHour(board: Board): () => void {
@@ -37,9 +40,13 @@ export function createHour(board: Board): () => void {
         state = move.to;
       }
       bar(endMs);
-      for (const repair of recent.filter(({ slot }) => slot === name)) {
-        const node = el("b", { title: `${clockTime(new Date(repair.time))} ${sentenceOf(repair)}` });
-        node.style.left = percent(Date.parse(repair.time));
+      for (const cluster of clustersOf(recent.filter(({ slot }) => slot === name))) {
+        const [newest] = cluster;
+        if (!newest) continue;
+        const what = cluster.length === 1 ? sentenceOf(newest) : many(cluster.length, "repair");
+        const node = el("b", { title: `${clockTime(new Date(newest.time))} ${what}` });
+        if (cluster.length > 1) node.append(el("span", {}, String(cluster.length)));
+        node.style.left = percent(Date.parse(newest.time));
         track.append(node);
       }
       return el("div", { class: "lane" }, el("span", { title: name }, name), track);
@@ -53,6 +60,7 @@ export function createHour(board: Board): () => void {
       axis.append(tick);
     }
     const names = board.status ? slotNames(board) : [];
+    byId("past-hour", HTMLElement).hidden = names.length === 0;
     lanes.replaceChildren(...names.map(laneOf), el("div", { class: "lane axis" }, el("span"), axis));
 
     const moves = board.transitions.filter(({ time }) => Date.parse(time) >= startMs);
@@ -62,7 +70,7 @@ export function createHour(board: Board): () => void {
     ].sort((a, b) => b.time.localeCompare(a.time));
     lanes.setAttribute(
       "aria-label",
-      `${moves.length} changes of state and ${recent.length} repairs in the last hour; the list below names them.`,
+      `${many(moves.length, "change")} of state and ${many(recent.length, "repair")} in the last hour; the list below names them.`,
     );
     const newest = happened[0]?.time ?? "";
     if (list.childElementCount === happened.length && list.dataset["newest"] === newest) return;
@@ -73,4 +81,16 @@ export function createHour(board: Board): () => void {
       ),
     );
   };
+}
+
+/** Repairs of one slot, newest first, as they come: those close to the one before are with it. */
+function clustersOf(repairs: readonly RepairEntry[]): RepairEntry[][] {
+  const clusters: RepairEntry[][] = [];
+  for (const repair of repairs) {
+    const last = clusters.at(-1);
+    const first = last?.[0];
+    if (last && first && Date.parse(first.time) - Date.parse(repair.time) < CLUSTER_MS) last.push(repair);
+    else clusters.push([repair]);
+  }
+  return clusters;
 }

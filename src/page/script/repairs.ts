@@ -1,13 +1,11 @@
 // The table of repairs, newest first.
 import type { RepairEntry } from "../../observe/repairs.ts";
-import { type Board, nowOn } from "./board.ts";
-import { byId, el, put } from "./dom.ts";
-import { dayAndTime, duration, portOf } from "./format.ts";
+import { type Board, timeOf } from "./board.ts";
+import { requestIdNode } from "./copy.ts";
+import { arrange, byId, cell, el, numberCell, put } from "./dom.ts";
+import { duration, portOf } from "./format.ts";
 
 const FEW = 10;
-
-export const timeOf = (board: Board, iso: string): HTMLElement =>
-  el("time", { datetime: iso }, dayAndTime(new Date(iso), new Date(nowOn(board))));
 
 export const outcomeOf = ({ outcome }: RepairEntry): HTMLElement =>
   el("span", outcome === "failed" ? { class: "failed" } : {}, outcome);
@@ -16,31 +14,37 @@ export const sentenceOf = ({ cause, outcome, duration_s }: RepairEntry): string 
   `${cause}, ${outcome} in ${duration(duration_s)}`;
 
 /** Draws the table. */
-export function createRepairsTable(board: Board): () => void {
+export function createRepairsTable(board: Board, onShow: (id: string) => void): () => void {
   const table = byId("repair-table", HTMLTableElement);
-  const none = byId("no-repairs", HTMLElement);
   const more = byId("more", HTMLButtonElement);
+  const rows = new Map<RepairEntry, HTMLElement>();
   let isAll = false;
 
-  const cell = (content: Node | string, name = ""): HTMLElement => el("td", { role: "cell", class: name }, content);
   const rowOf = (repair: RepairEntry): HTMLElement =>
     el(
       "tr",
       { role: "row" },
-      cell(timeOf(board, repair.time), "time"),
-      cell(repair.slot),
-      cell(repair.cause, "cause"),
-      cell(outcomeOf(repair), "outcome"),
-      cell(duration(repair.duration_s), "num"),
-      cell(wayOf(repair), "way"),
-      cell(repair.request_id ?? "", "id mono soft"),
+      cell("time", timeOf(board, repair.time)),
+      cell("name", repair.slot),
+      cell("cause", repair.cause),
+      cell("word", outcomeOf(repair)),
+      numberCell("took", duration(repair.duration_s)),
+      cell("way", wayOf(repair)),
+      cell("last", repair.request_id === null ? "" : requestIdNode(repair.request_id, onShow)),
     );
 
   const draw = (): void => {
     const shown = isAll ? board.repairs : board.repairs.slice(0, FEW);
-    table.tBodies[0]?.replaceChildren(...shown.map(rowOf));
+    for (const repair of shown) if (!rows.has(repair)) rows.set(repair, rowOf(repair));
+    for (const repair of rows.keys()) if (!shown.includes(repair)) rows.delete(repair);
+    const body = table.tBodies[0];
+    if (body)
+      arrange(
+        body,
+        shown.flatMap((repair) => rows.get(repair) ?? []),
+      );
     table.hidden = board.repairs.length === 0;
-    none.hidden = board.repairs.length > 0;
+    byId("no-repairs", HTMLElement).hidden = board.repairs.length > 0;
     more.hidden = isAll || board.repairs.length <= FEW;
     put(more, `Show all ${board.repairs.length}`);
   };
@@ -51,6 +55,9 @@ export function createRepairsTable(board: Board): () => void {
   return draw;
 }
 
+/** Ports before and after. */
 function wayOf({ from, to }: RepairEntry): string {
-  return from || to ? `${portOf(from) ?? "none"} → ${portOf(to) ?? "none"}` : "";
+  if (!from && !to) return "";
+  const [before, after] = [portOf(from) ?? "none", portOf(to) ?? "none"];
+  return before === after ? `port ${before}` : `port ${before} → ${after}`;
 }
