@@ -2,7 +2,7 @@
 import type { HealthAnswer } from "../lemonade/lemonade.ts";
 import { adopt, bury, childOf, isListedAs, serveByName } from "./children.ts";
 import { abandonJob, askChild, askLemond, endJob, failJob, isWanted, pause, tell } from "./jobs.ts";
-import type { Job, Move, SlotRecord } from "./known.ts";
+import type { Job, Known, Move, SlotRecord } from "./known.ts";
 import { beginLoad, beginUnload } from "./loads.ts";
 import { type LemondEvidence, remedyOf } from "./repair.ts";
 import { listedFor, needsNoLoad, othersOfType } from "./roster.ts";
@@ -69,10 +69,16 @@ function prepareLoad(move: Move, slot: SlotRecord, job: Job, isListed: boolean):
 export function weigh(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer, tookMs: number): void {
   job.lemond = evidenceOf(move, slot, job, answer);
   if (answer.kind === "denied") job.refusal = `lemond denies access: ${answer.cause}`;
-  const { turn, turnEndedMs, nowMs } = move.known;
-  const isOurs = (turn !== null && turn.slot !== slot.id) || turnEndedMs > nowMs - tookMs;
-  const wasBlocked = !isOurs && (answer.kind === "silent" || tookMs > BLOCKED_MS);
-  if (wasBlocked && !job.isOnDemand && !job.order && job.loads === 0) job.isContested = true;
+  if (!job.isOnDemand && !job.order && job.loads === 0 && wasBlocked(move.known, slot, answer, tookMs))
+    job.isContested = true;
+}
+
+/** Whether another client's eviction held up the answer: no load or unload of ours did, but for one of `slot` itself. */
+export function wasBlocked(known: Known, slot: SlotRecord | null, answer: HealthAnswer, tookMs: number): boolean {
+  const { turn, turnEndedMs, nowMs } = known;
+  const isOurs = turn !== null && !turn.isTouch && turn.slot !== slot?.id;
+  if (isOurs || turnEndedMs > nowMs - tookMs) return false;
+  return answer.kind === "silent" || tookMs > BLOCKED_MS;
 }
 
 function evidenceOf(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer): LemondEvidence {

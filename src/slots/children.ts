@@ -143,13 +143,16 @@ export function forgetUnused(move: Move, id: number | null): void {
   const child = childOf(move, id);
   if (!child || child.attempts > 0) return;
   for (const { child: own, dead, job } of move.known.slots.values())
-    if (own === id || dead === id || job?.suspect === id || job?.fresh === id) return;
+    if (own === id || dead === id || job?.suspect === id || job?.fresh?.child === id) return;
   move.known.children.delete(child.id);
   move.effects.push({ do: "forget", child: child.id });
 }
 
-/** Shows a listing to every slot. `gone`: children whose process has ended. */
-export function observe(move: Move, listing: Listing, gone: readonly number[]): void {
+/**
+ * Shows a listing to every slot. `gone`: children whose process has ended. `wasBlocked`: another client had lemond evict a
+ * model while it was asked.
+ */
+export function observe(move: Move, listing: Listing, gone: readonly number[], wasBlocked: boolean): void {
   for (const slot of move.known.slots.values()) {
     const listed = listedFor(move.known, slot);
     if (listed) slot.seen = listed;
@@ -162,6 +165,7 @@ export function observe(move: Move, listing: Listing, gone: readonly number[]): 
     const child = childOf(move, slot.child);
     const dead = childOf(move, slot.dead);
     const isSame = child !== null && listed !== undefined && isListedAs(child, listed);
+    if (child && !listed) child.isEvicted ||= wasBlocked;
     if (child && (!listed || (isSame && gone.includes(child.id)))) bury(move, slot, child.id);
     else if (listed && !isSame && !(dead && listed.pid !== null && isListedAs(dead, listed))) adopt(move, slot, listed);
   }

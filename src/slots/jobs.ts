@@ -17,7 +17,7 @@ import {
 import type { ChildEvidence } from "./repair.ts";
 import { endWaits } from "./requests.ts";
 import { partnersOf } from "./roster.ts";
-import { endTurn, hasTurn } from "./turns.ts";
+import { ABSENT_MS, endTurn, hasTurn } from "./turns.ts";
 
 /** How long lemond is left alone before it is asked again, and a child that loads before it is. */
 export const ASK_AGAIN_MS = 250;
@@ -58,7 +58,7 @@ export function startJob(move: Move, slot: SlotRecord, start: Start): void {
     checkpoint: null,
     loads: 0,
     hasRoom: false,
-    isContested: childOf(move, suspect)?.isEvicted ?? false,
+    isContested: isContested(move, slot, suspect, isOnDemand),
     newcomer: null,
     fresh: null,
     pauseMs: 0,
@@ -66,6 +66,12 @@ export function startJob(move: Move, slot: SlotRecord, start: Start): void {
   };
   slot.isDismissed = false;
   move.dirty.push(slot);
+}
+
+/** Another client has just had the model evicted: its own comes first. A loss is now; what the poll found may be long ago. */
+function isContested(move: Move, slot: SlotRecord, suspect: number | null, isOnDemand: boolean): boolean {
+  if (!childOf(move, suspect)?.isEvicted) return false;
+  return !isOnDemand || move.known.nowMs - slot.sinceMs < ABSENT_MS;
 }
 
 export function enterStage(move: Move, slot: SlotRecord, job: Job, stage: Stage): void {

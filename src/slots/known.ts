@@ -45,7 +45,7 @@ export interface Child {
   attempts: number;
   /** The number of the question that is being asked about it while attempts run; null: none. */
   examination: number | null;
-  /** Its port refused while our sockets to it were open: lemond evicts it for somebody else. */
+  /** For somebody else, by lemond: its port refused while our sockets to it were open, or health was blocked before it was gone. */
   isEvicted: boolean;
 }
 

@@ -62,11 +62,12 @@ export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthA
     serveByName(move, slot);
     return endJob(move, slot, job, "loaded");
   }
-  if (!listed && othersOfType(move.known, slot).isFull && job.loads < MOST_LOADS) {
+  if (!listed && othersOfType(move.known, slot).isFull) {
     // Evicted again before it was read back: no error, and no fight.
+    enter(move, slot, "offline");
+    if (job.loads >= MOST_LOADS) return failJob(move, slot, job, "another client's model takes its room", false);
     job.isContested = true;
     job.hasRoom = false;
-    enter(move, slot, "offline");
     return lookAgain(move, slot, job);
   }
   if (!listed || (dead && listed.pid !== null && isListedAs(dead, listed)))

@@ -1,7 +1,7 @@
 // The one function that changes what is known of a lemond and its slots: what happened → what is to be done. Without I/O, and
 // with time as an argument, so that test/model explores this very function. It changes `known` in place; what it returns is
 // to be carried out in order when it has returned, and each answer comes back as an event with the question's number.
-import { check, weigh } from "./check.ts";
+import { check, wasBlocked, weigh } from "./check.ts";
 import { childOf, disown, examined, observe, portRefused, serveByName, suspectAll } from "./children.ts";
 import { askChild, askLemond, tellOrder } from "./jobs.ts";
 import type { Effect, Event, Job, Known, Move, Settings, SlotRecord } from "./known.ts";
@@ -139,7 +139,7 @@ function takeHealth(move: Move, event: Extract<Event, { kind: "health" }>): void
   if (answer.kind === "listing" && answer.askedAt > (known.listing?.askedAt ?? -1)) {
     known.listing = answer;
     if (known.settings.autoSlots) for (const { model } of answer.loaded) slotOfModel(move, model);
-    observe(move, answer, gone);
+    observe(move, answer, gone, wasBlocked(known, null, answer, event.tookMs));
   } else if (answer.kind === "refused") suspectAll(move, gone);
   for (const slot of known.slots.values()) {
     restIfQuiet(move, slot);

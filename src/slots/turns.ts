@@ -9,7 +9,7 @@ import { othersOfType, typeOf } from "./roster.ts";
 /** A wait for others lasts no longer. */
 const WAIT_MS = 30_000;
 /** How long a model of another client is waited for that is not listed yet. */
-const ABSENT_MS = 10_000;
+export const ABSENT_MS = 10_000;
 /** How long its use must have stood still before its room is taken. */
 const STILL_MS = 2000;
 
@@ -35,9 +35,10 @@ function giveTurn(move: Move): void {
 }
 
 export function endTurn(move: Move): void {
-  const claim = move.known.turn?.claim ?? null;
+  const { turn, nowMs } = move.known;
+  const claim = turn?.claim ?? null;
   move.known.turn = null;
-  move.known.turnEndedMs = move.known.nowMs;
+  if (turn && !turn.isTouch) move.known.turnEndedMs = nowMs;
   if (claim !== null) for (const slot of move.known.slots.values()) if (slot.held.length > 0) move.dirty.push(slot);
   giveTurn(move);
 }

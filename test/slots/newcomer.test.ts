@@ -1,8 +1,9 @@
 // Another client has lemond load its model and ours is evicted for it: noticed at once, and not fought (sections 2 and 3,
 // facts 12, 14 and 21, laws 2 and 6).
 import { describe, expect, test } from "bun:test";
+import { startBetween } from "../between.ts";
 import { ended, type Ended } from "../ended.ts";
-import type { LemondOptions } from "../lemond/index.ts";
+import { startLemond, type LemondOptions } from "../lemond/index.ts";
 import { promptsOf } from "../prompts.ts";
 import { chatBody, startStack, type Stack } from "../stack.ts";
 
@@ -91,3 +92,43 @@ for (const endsAtTerm of ["none", "all"] as const)
       }, 60_000);
     },
   );
+
+describe.concurrent("a slot whose model was evicted while nobody was on it", () => {
+  test("is not loaded for a request before the newcomer has answered", async () => {
+    await using stack = await start({ loadMs: 1500 });
+    const other = otherChat(stack);
+    // Health is blocked while lemond stops the child, and then lists nothing: the newcomer is still being loaded.
+    await stack.slotIs(({ state }) => state === "offline");
+    const ours = ended(stack.chat());
+    expect(await other).toMatchObject({ status: 200, how: "whole" });
+    expect(await ours).toMatchObject({ status: 200, label: "loaded", how: "whole" });
+    expect([stack.lemond.loads("tiny-a"), stack.lemond.loads("tiny-b")]).toEqual([2, 1]);
+  }, 60_000);
+
+  test("long ago is loaded at once, whatever took its room then", async () => {
+    await using stack = await start({ unloadMs: 1200 });
+    expect((await stack.lemond.load("tiny-b")).status).toBe(200);
+    await stack.slotIs(({ state }) => state === "offline");
+    expect((await stack.lemond.unload("tiny-b")).status).toBe(200);
+    await Bun.sleep(11_000); // So long a newcomer is waited for.
+    const startedMs = performance.now();
+    expect(await ended(stack.chat())).toMatchObject({ status: 200, label: "loaded", how: "whole" });
+    expect(since(startedMs)).toBeLessThan(5000);
+  }, 60_000);
+
+  test("again and again behind its load is offline, with no error and no back-off", async () => {
+    await using lemond = await startLemond({ version: "11.7", maxModels: 1, unloadMs: 50 });
+    await using between = startBetween(lemond, async ({ path, pass }) => {
+      const answer = await pass();
+      if (path === "/v1/load") await lemond.load("tiny-b");
+      return answer;
+    });
+    await using stack = await startStack({ sharedLemond: between, loaded: [], lemonade: { touchMs: 0 } });
+    const reply = await ended(stack.chat());
+    expect(reply).toMatchObject({ status: 502, code: "dispatch.upstream_unavailable" });
+    expect(String(reply.details["cause"])).toContain("another client");
+    expect(await stack.slot()).toMatchObject({ state: "offline" });
+    expect(lemond.loads("tiny-a")).toBeWithin(2, 4);
+    expect(stack.logged("slot.transition").filter(({ to }) => to === "error")).toEqual([]);
+  }, 60_000);
+});
