@@ -1,9 +1,8 @@
 // Wires one server: slots, dispatch and routes on one port. Reads no argv and no environment.
-import { type Accepted, createAccepted } from "./http/accepted.ts";
+import { createAccepted } from "./http/accepted.ts";
 import { createApi } from "./http/api.ts";
 import { createApp } from "./http/app.ts";
-import { createPassToLemond } from "./http/lemond.ts";
-import { createPassthrough } from "./http/passthrough.ts";
+import { createLemondDoor } from "./http/lemond.ts";
 import { createEvents, type Events } from "./http/feed.ts";
 import { createSeenApi } from "./http/seen-api.ts";
 import { type Config, type LemonadeConfig, slotDefaults } from "./config/config.ts";
@@ -56,7 +55,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const clock = systemClock;
   const running: Running = { config: options.config, isDraining: false };
   const parts = createParts(running, clock, options);
-  const { accepted, slots, remotes, records, events, app, looked } = parts;
+  const { slots, remotes, records, events, app, looked } = parts;
   // First of all: where the port is taken, that is the one thing to say.
   app.listen({ hostname: running.config.server.host, port: running.config.server.port });
   // What is loaded, and what could be, is known before the first request is dispatched; a lemond that does not answer holds up nobody.
@@ -79,7 +78,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       return needRestart;
     },
     stop: async () => {
-      await drain(running, accepted, slots, remotes, log);
+      await drain(running, parts, log);
       events.close();
       // Replies on their way are written out; a client that does not read them does not hold up the end.
       await Promise.race([server.stop(), clock.sleep(LAST_BYTES_MS)]);
@@ -160,13 +159,7 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
       return metrics.scrape(gaugesOf(slots, remotes));
     },
   });
-  const passthrough = createPassthrough({
-    lemonade: slots.first.lemonade,
-    places: slots.first.places,
-    instance,
-    holdMs: slotDefaults.holdMs,
-    firstByteTimeoutMs,
-  });
+  const lemond = createLemondDoor({ config, slots, instance, firstByteTimeoutMs, log, metrics, now: clock.now });
   const { promise: firstLook, resolve: looked } = Promise.withResolvers<void>();
   let hasLooked = false;
   void firstLook.then(() => (hasLooked = true));
@@ -178,12 +171,12 @@ function createParts(running: Running, clock: Clock, options: ServerOptions) {
     dispatch: afterFirstLook,
     routes: [...api, ...createSeenApi({ slots, records, log })],
     isDraining,
-    passToLemond: createPassToLemond({ slots, passthrough, log, metrics, now: clock.now }),
+    lemond,
     instance,
     ownHosts: ownHosts(),
     log,
   });
-  return { accepted, slots, remotes, records, events, app, looked };
+  return { accepted, slots, remotes, lemond, records, events, app, looked };
 }
 
 function gaugesOf(slots: Slots, remotes: Remotes): Gauges {
@@ -237,10 +230,12 @@ function lemonadesOf({ lemonade, lemonades }: Config): (readonly [string, Lemona
   return [["lemonade", lemonade], ...lemonades.map((further) => [`lemonades.${further.name}`, further] as const)];
 }
 
-/** What was accepted may end; what has not ended in time is sent away. */
-async function drain(running: Running, accepted: Accepted, slots: Slots, remotes: Remotes, log: Log): Promise<void> {
+/** What was accepted may end; what has not ended in time is sent away. Sockets would never end. */
+async function drain(running: Running, parts: ReturnType<typeof createParts>, log: Log): Promise<void> {
+  const { accepted, slots, remotes, lemond } = parts;
   running.isDraining = true;
   log.info("server.draining", { in_flight: accepted.count });
+  lemond.sockets.close();
   slots.drain();
   await accepted.idle(running.config.server.drainMs);
   slots.stop();

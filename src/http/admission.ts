@@ -60,6 +60,13 @@ export function keyIn(headers: Headers): string | null {
   return (bearer ?? headers.get("x-api-key"))?.trim() ?? null;
 }
 
+/** The key of a socket, for which a browser can set no header: also in the query, or as a subprotocol. */
+export function keyOfSocket(headers: Headers, query: string | null): string | null {
+  const protocol = /(?:^|[\s,])bearer\.([\w-]+)/.exec(headers.get("sec-websocket-protocol") ?? "")?.[1];
+  const encoded = protocol === undefined ? null : Buffer.from(protocol, "base64url").toString("utf8");
+  return keyIn(headers) ?? query?.replace(/^Bearer /, "") ?? encoded;
+}
+
 /** Every key is compared, in constant time. */
 export function isOneOf(given: string | null, keys: readonly string[]): boolean {
   if (given === null || keys.length === 0) return false;

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { stopping } from "./accepted.ts";
 import { isTold } from "./admission.ts";
-import type { FixedRoute, Handler } from "./app.ts";
+import type { FixedRoute, Handler } from "./fixed-route.ts";
 import { readBody } from "./body.ts";
 import type { Config } from "../config/config.ts";
 import { DispatchError } from "./errors.ts";

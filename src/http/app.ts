@@ -1,45 +1,34 @@
 // The routes, and what an unknown or failing one answers. No logic of slots or models.
 import { Elysia } from "elysia";
 import { type Accepted, type Entry, stopping } from "./accepted.ts";
-import { type Access, admit, keyIn } from "./admission.ts";
+import { type Access, admit, keyIn, keyOfSocket } from "./admission.ts";
 import type { Config } from "../config/config.ts";
 import { corsHeaders, preflight } from "./cors.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import { internalError } from "../dispatch/failures.ts";
+import { MOST_UNREAD_BYTES, type Upgrade } from "../dispatch/sockets.ts";
 import { DispatchError, errorResponse } from "./errors.ts";
+import type { FixedRoute } from "./fixed-route.ts";
 import { hasPassed, isEncoded, requestId } from "./headers.ts";
+import type { LemondDoor } from "./lemond.ts";
 import type { Log } from "../observe/log.ts";
-import type { Destination } from "./passthrough.ts";
+import { queryOf, queryValue } from "./query.ts";
 import * as refusal from "./refusals.ts";
-import { dialectOf, type LemondClass, lemondPath, type LemondPath, MODEL_ROUTES } from "./routes.ts";
-
-/** Answers one request of a fixed route; `params` are the parts of the path, decoded. Throws DispatchError. */
-export type Handler = (
-  request: Request,
-  params: Readonly<Record<string, string>>,
-  entry: Entry,
-) => Promise<Response> | Response;
-
-/** Passes a request to lemond itself. Throws DispatchError. */
-export type PassToLemond = (to: Destination, request: Request, requestId: string, entry: Entry) => Promise<Response>;
-
-export interface FixedRoute {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  readonly handler: Handler;
-  /** What is not said is safe: `use` for GET, else `control`. */
-  readonly access?: Access;
-  /** For a reply without an end: the connection of a reader that takes nothing for so many seconds is cut. */
-  readonly silenceS?: number;
-  /** Where the rest of a path that ends in `*` is lemond's to answer. */
-  readonly isLemonds?: (rest: string) => boolean;
-}
+import {
+  dialectOf,
+  type LemondClass,
+  lemondPath,
+  type LemondPath,
+  MODEL_ROUTES,
+  type SocketPath,
+  socketPath,
+} from "./routes.ts";
 
 export interface AppDeps {
   readonly config: () => Config;
   readonly accepted: Accepted;
   readonly dispatch: Dispatch;
-  readonly passToLemond: PassToLemond;
+  readonly lemond: LemondDoor;
   readonly routes: readonly FixedRoute[];
   readonly isDraining: () => boolean;
   /** Names this server's process. */
@@ -60,6 +49,7 @@ export function createApp(deps: AppDeps) {
     request: Request,
     access: Access,
     answer: (id: string, entry: Entry, mayControl: () => DispatchError | null) => Promise<Response> | Response,
+    key = keyIn(request.headers),
   ): Promise<Response> => {
     const id = requestId(request.headers);
     const { server } = deps.config();
@@ -68,7 +58,7 @@ export function createApp(deps: AppDeps) {
       // A port of 99999, or a name with a blank: there is no URL to be read. CONNECT has none by nature, and no route.
       if (!URL.canParse(request.url) && request.method !== "CONNECT") throw refusal.noHost();
       const peer = (): string | null => app.server?.requestIP(request)?.address ?? null;
-      const asker = { headers: request.headers, key: keyIn(request.headers), peer };
+      const asker = { headers: request.headers, key, peer };
       const refused = admit(asker, access, server, deps.ownHosts);
       if (refused) throw refused;
       if (hasPassed(request.headers, deps.instance)) throw refusal.loop();
@@ -106,16 +96,31 @@ export function createApp(deps: AppDeps) {
     return found?.methods["GET"] === "internal" && !lemonade.internal ? null : found;
   };
 
+  /** Admitted like any request, with the key in whichever way a socket brings it. */
+  const openSocket = (request: Request, to: SocketPath): Promise<Response> => {
+    const key = keyOfSocket(request.headers, queryValue(queryOf(request.url), "api_key"));
+    const open = async (id: string): Promise<Response> => {
+      if (deps.isDraining()) throw stopping();
+      const upgrade: Upgrade = (data, headers) => app.server?.upgrade(request, { headers, data }) ?? false;
+      await deps.lemond.sockets.open(to, request, id, upgrade);
+      // The connection is the socket's by now; Bun sends nothing of this.
+      return new Response(null, { status: 101 });
+    };
+    return around(request, to.access, open, key);
+  };
+
   /** What no route of ours matched: lemond's, another method of a path that exists, or nothing. */
   const unmatched = (request: Request): Promise<Response> => {
     const { method } = request;
     const path = pathOf(request);
+    const socket = isUpgrade(request) && deps.config().server.passthrough ? socketPath(path) : null;
+    if (socket) return openSocket(request, socket);
     const lemond = lemondAt(path);
     const kind = lemond?.methods[method];
     if (lemond && kind)
       return around(request, ACCESS[kind], (id, entry) => {
         if (deps.isDraining()) throw stopping();
-        return deps.passToLemond({ path: lemond, class: kind }, request, id, entry);
+        return deps.lemond.pass({ path: lemond, class: kind }, request, id, entry);
       });
     return around(request, method === "OPTIONS" ? "open" : "use", () => {
       const { passthrough } = deps.config().server;
@@ -130,6 +135,8 @@ export function createApp(deps: AppDeps) {
   const app = new Elysia({
     // Elysia 1.4 looks for the path from the 12th letter of the URL on: with a Host of `ai` wildcard routes would be missed.
     handler: { standardHostname: false },
+    // What is above it Bun drops in silence; sockets.ts ends the socket then.
+    websocket: { backpressureLimit: MOST_UNREAD_BYTES, maxPayloadLength: MOST_UNREAD_BYTES },
     serve: {
       // Bun cuts a silent connection after 10 s, Elysia after 30; a prefill may take minutes.
       idleTimeout: 0,
@@ -192,6 +199,9 @@ function matches(pattern: string, path: string): boolean {
     return given.length >= wanted.length && wanted.slice(0, -1).every((part, at) => part === given[at]);
   return wanted.length === given.length && wanted.every((part, at) => part.startsWith(":") || part === given[at]);
 }
+
+const isUpgrade = ({ method, headers }: Request): boolean =>
+  method === "GET" && headers.get("upgrade")?.toLowerCase() === "websocket";
 
 /** CONNECT gives a URL that `new URL` throws at. */
 function pathOf(request: Request): string {

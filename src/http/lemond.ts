@@ -1,27 +1,48 @@
 // What comes for lemond itself: which of it acts on slots, which knows their names, and what goes on as it is. Tells of each.
+import type { Config } from "../config/config.ts";
+import { createSockets, type Sockets } from "../dispatch/sockets.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Slots } from "../slots/slots.ts";
-import type { PassToLemond } from "./app.ts";
+import type { Entry } from "./accepted.ts";
 import { DispatchError } from "./errors.ts";
 import { show, tags } from "./ollama-lists.ts";
 import { createOrders, createSlotNamed, isOrder } from "./orders.ts";
-import type { Passing, Passthrough } from "./passthrough.ts";
+import { createPassthrough, type Destination, type Passing } from "./passthrough.ts";
 
 export interface LemondDeps {
+  readonly config: () => Config;
   readonly slots: Slots;
-  readonly passthrough: Passthrough;
+  readonly instance: string;
+  readonly firstByteTimeoutMs: () => number;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly now: () => number;
 }
 
+/** Passes a request to lemond itself. Throws DispatchError. */
+export type PassToLemond = (to: Destination, request: Request, requestId: string, entry: Entry) => Promise<Response>;
+
+export interface LemondDoor {
+  readonly pass: PassToLemond;
+  readonly sockets: Sockets;
+}
+
 /** nginx's number for a client that left; nobody is there to read it. */
 const CLIENT_GONE = 499;
 
-export function createPassToLemond({ slots, passthrough, log, metrics, now }: LemondDeps): PassToLemond {
+export function createLemondDoor(deps: LemondDeps): LemondDoor {
+  const { slots, config, log, metrics, now } = deps;
+  const { lemonade, places } = slots.first;
   const slotNamed = createSlotNamed(slots);
+  const passthrough = createPassthrough({ ...deps, lemonade, places });
   const orders = createOrders(slots, slotNamed, passthrough);
+  const sockets = createSockets({
+    ...deps,
+    lemonade,
+    modelAtLemond: async (name) => (await slotNamed(name))?.model ?? null,
+    keys: () => [...config().server.apiKeys, ...config().server.adminKeys],
+  });
 
   const answer = (passing: Passing): Promise<Response> => {
     const { name } = passing.to.path;
@@ -31,7 +52,7 @@ export function createPassToLemond({ slots, passthrough, log, metrics, now }: Le
     return passthrough(passing);
   };
 
-  return async (to, request, requestId, entry) => {
+  const pass: PassToLemond = async (to, request, requestId, entry) => {
     const startedMs = now();
     const tell = (status: number, upstream = "lemonade"): void => {
       metrics.requestEnded(upstream, to.class, status);
@@ -55,4 +76,6 @@ export function createPassToLemond({ slots, passthrough, log, metrics, now }: Le
       throw error;
     }
   };
+
+  return { pass, sockets };
 }

@@ -1,10 +1,10 @@
 // What an Ollama client is told of the models: lemond's own lists, in which slots and their aliases are models too.
 import * as v from "valibot";
 import { findModel } from "../lemonade/names.ts";
-import type { Slot } from "../slots/slot.ts";
 import type { Slots } from "../slots/slots.ts";
 import { readBody, readFields } from "./body.ts";
 import { replaceField, scanFields } from "./json-scan.ts";
+import type { SlotNamed } from "./orders.ts";
 import type { Passing, Passthrough } from "./passthrough.ts";
 
 const Tags = v.object({ models: v.array(v.looseObject({ name: v.string() })) });
@@ -30,11 +30,7 @@ export async function tags(passing: Passing, slots: Slots, passthrough: Passthro
 }
 
 /** `POST /api/show`: of a slot or an alias what lemond says of its model. */
-export async function show(
-  passing: Passing,
-  slotNamed: (name: string) => Promise<Slot | undefined>,
-  passthrough: Passthrough,
-): Promise<Response> {
+export async function show(passing: Passing, slotNamed: SlotNamed, passthrough: Passthrough): Promise<Response> {
   const body = await passing.entry.within(readBody(passing.request, BODY_BYTES));
   const { name, model } = readFields(body, ["name", "model"]);
   // As lemond reads them: the older field counts first.

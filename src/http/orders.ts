@@ -22,8 +22,11 @@ const BODY_BYTES = 1024 * 1024;
 export const isOrder = ({ to, request }: Passing): boolean =>
   to.path.name in NAME_FIELDS && request.method === (to.path.name === "api/delete" ? "DELETE" : "POST");
 
-/** The slot that a name means at lemond; undefined where it is nobody's. Asks lemond for its models where it must. */
-export function createSlotNamed(slots: Slots): (name: string) => Promise<Slot | undefined> {
+/** The slot that a name means at lemond; undefined where it is nobody's. */
+export type SlotNamed = (name: string) => Promise<Slot | undefined>;
+
+/** Asks lemond for its models where it must. */
+export function createSlotNamed(slots: Slots): SlotNamed {
   const known = (name: string): Slot | undefined => {
     const found = resolve(name, slots.names([]), []);
     if (found.kind === "slot") return slots.get(found.name);
@@ -40,7 +43,7 @@ export function createSlotNamed(slots: Slots): (name: string) => Promise<Slot | 
 /** The function throws DispatchError; the reply is lemond's. */
 export function createOrders(
   slots: Slots,
-  slotNamed: (name: string) => Promise<Slot | undefined>,
+  slotNamed: SlotNamed,
   passthrough: Passthrough,
 ): (passing: Passing) => Promise<Response> {
   return async (passing) => {

@@ -14,8 +14,6 @@ export interface PassthroughDeps {
   /** Places at lemond's port, shared with the slots' requests. */
   readonly places: Places;
   readonly instance: string;
-  /** Of a request without a place; then it hears 503. */
-  readonly holdMs: number;
   readonly firstByteTimeoutMs: () => number;
 }
 
@@ -38,6 +36,8 @@ export interface Passing {
 export type Passthrough = (passing: Passing) => Promise<Response>;
 
 const UPSTREAM = "lemonade";
+/** Of a request without a place; then it hears 503. As long as a slot holds one. */
+const HOLD_MS = 180_000;
 
 /** What an operator and a watch ask must not wait behind answers that take minutes. */
 const needsNoPlace = ({ class: kind, path }: Destination): boolean => kind !== "read" || path.name === "health";
@@ -83,7 +83,7 @@ export function createPassthrough(deps: PassthroughDeps): Passthrough {
   /** Resolves with the function that gives the place back. */
   async function placeFor(limit: AbortController): Promise<() => void> {
     const wait = new AbortController();
-    const timer = setTimeout(() => wait.abort(overloaded(deps.holdMs)), deps.holdMs);
+    const timer = setTimeout(() => wait.abort(overloaded()), HOLD_MS);
     try {
       return await deps.places.take(AbortSignal.any([limit.signal, wait.signal]));
     } finally {
@@ -164,7 +164,7 @@ function timedOut(target: string, timeoutMs: number): DispatchError {
   return new DispatchError("dispatch.upstream_timeout", `lemond sent no first byte within ${timeout_s} s.`, details);
 }
 
-function overloaded(holdMs: number): DispatchError {
-  const message = `lemond had no place for this request within ${holdMs / 1000} s; lemonade.max_requests are at it.`;
+function overloaded(): DispatchError {
+  const message = `lemond had no place for this request within ${HOLD_MS / 1000} s; lemonade.max_requests are at it.`;
   return new DispatchError("slot.overloaded", message);
 }

@@ -1,6 +1,6 @@
 // What the status page and scripts look at: repairs, requests, the log's last lines, and every model with what its load
 // would cost. Changes nothing.
-import type { FixedRoute } from "./app.ts";
+import type { FixedRoute } from "./fixed-route.ts";
 import type { Log, LogLine } from "../observe/log.ts";
 import type { Records } from "../observe/records.ts";
 import { typeOfLabels } from "../lemonade/lemonade.ts";

@@ -1,5 +1,5 @@
 // The status page as it is sent: one document under a policy that lets nothing else in. Holds no data.
-import type { Handler } from "../http/app.ts";
+import type { Handler } from "../http/fixed-route.ts";
 import { assemble, readme } from "./assemble.ts" with { type: "macro" };
 
 /** The handler of `GET /`. The page's own script and style are allowed by their hashes, and it may ask its own server. */

@@ -1,5 +1,6 @@
 // Who may ask and who may control, at the doors of the real server, with keys and without.
 import { describe, expect, test } from "bun:test";
+import { NO_LEMOND } from "../no-lemond.ts";
 import { createAccepted } from "../../src/http/accepted.ts";
 import { createApp } from "../../src/http/app.ts";
 import { createLog } from "../../src/observe/log.ts";
@@ -102,7 +103,7 @@ test("every route that the network may reach answers to the addresses and names 
     // As bound to every address; it listens on loopback here.
     config: () => stackConfig("http://127.0.0.1:9", { server: { host: "0.0.0.0", allowAnonymous: true } }),
     accepted: createAccepted(),
-    passToLemond: () => Promise.reject(new Error("not here")),
+    lemond: NO_LEMOND,
     dispatch: () => Promise.resolve(new Response("dispatched")),
     isDraining: () => false,
     instance: "us",

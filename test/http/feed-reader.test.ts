@@ -1,6 +1,7 @@
 // Readers of the event feed cost nothing, however they behave.
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
+import { NO_LEMOND } from "../no-lemond.ts";
 import { createAccepted } from "../../src/http/accepted.ts";
 import { createApp } from "../../src/http/app.ts";
 import { createEvents, LOOK_MS } from "../../src/http/feed.ts";
@@ -98,7 +99,7 @@ test("the connection of a reader that takes nothing is cut", async () => {
   const app = createApp({
     config: () => stackConfig("http://127.0.0.1:9"),
     accepted: createAccepted(),
-    passToLemond: () => Promise.reject(new Error("not here")),
+    lemond: NO_LEMOND,
     dispatch: () => Promise.reject(new Error("not here")),
     isDraining: () => false,
     instance: "us",
