@@ -134,7 +134,7 @@ export function failJob(move: Move, slot: SlotRecord, job: Job, reason: string, 
   // A child that still serves while lemond is away is not in error.
   if (isLoad || (job.order && slot.child === null)) {
     slot.lastError = `load failed: ${reason}`;
-    slot.backOff = afterFailure(slot.backOff, nowMs);
+    if (isLoad) slot.backOff = afterFailure(slot.backOff, nowMs);
     enter(move, slot, "error");
   }
   const fields = { slot: slot.name, model: slot.model, error: reason };

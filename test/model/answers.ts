@@ -91,6 +91,7 @@ const health: readonly Kind[] = [
     "health",
     isUp,
     (world, asked) => {
+      world.awayMs = world.nowMs;
       passUntil(world, Math.max(world.nowMs, asked.askedMs + SILENCE_MS));
       say(world, asked, { kind: "silent", cause: "no answer in time" });
     },

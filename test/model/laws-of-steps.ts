@@ -1,7 +1,7 @@
 // The laws that one step must keep (DESIGN.md section 3): what it sends, whom it dials and answers, what it lets go of. Judged
 // against the lemond of the exploration, which knows what is really there.
 import { plainModel } from "../../src/lemonade/names.ts";
-import type { Effect, Event, Failure, Known, SlotRecord, Stage } from "../../src/slots/known.ts";
+import type { Effect, Event, Failure, Known, Request, SlotRecord, Stage } from "../../src/slots/known.ts";
 import { mayFollow } from "../../src/slots/transitions.ts";
 import { checkpointOf, isAlive, listedOf, VISITOR } from "./lemond.ts";
 import type { Sent, World } from "./world.ts";
@@ -43,7 +43,7 @@ export function judgeEffect(world: World, before: Before, event: Event, effect: 
       return judgeDial(world, effect);
     case "answer":
       if (world.requests[effect.request.id] !== "in") breaks(world, "a request is answered twice");
-      return judgeReason(world, before, effect.request.slot, effect.failure);
+      return judgeReason(world, before, effect.request, effect.failure);
     case "unload":
       return judgeUnload(world, effect.slot);
     case "load":
@@ -102,15 +102,25 @@ function isModelAt(known: Known, model: string, checkpoint: string | null): bool
   );
 }
 
-function judgeReason(world: World, before: Before, slot: number, failure: Failure): void {
+function judgeReason(world: World, before: Before, request: Request, failure: Failure): void {
+  const { slot } = request;
   if (failure.kind === "draining" && !world.isDraining)
     breaks(world, "a request hears that the server ends, which is not so");
   if (failure.kind !== "lost") return;
   if (failure.reason === "lemond does not answer" && !isAway(world))
     breaks(world, "a request hears that lemond does not answer, which is not so");
+  if (failure.label === "backed_off" && world.failedMs[slot] === undefined)
+    breaks(world, "a request meets a back-off although no load was sent");
+  const isLate = request.heldUntilMs <= world.nowMs;
+  if (failure.label === "failed" && !isLate && isUntroubled(world))
+    breaks(world, "a request fails although nothing has");
   if (before.get(slot)?.stage === "room" && failure.label === "failed")
     breaks(world, "a request that is held for room gets no load within its hold");
 }
+
+const isUntroubled = ({ budget, scenario }: World): boolean =>
+  sumOf(Object.values(budget)) === sumOf(Object.values(scenario.budget));
+const sumOf = (numbers: readonly number[]): number => numbers.reduce((sum, one) => sum + one, 0);
 
 /** It has refused or said nothing of late, or owes an answer. */
 const isAway = ({ nowMs, awayMs, pending, scenario }: World): boolean =>
@@ -148,9 +158,12 @@ function judgeLoad(world: World, slot: SlotRecord): void {
   const sent = world.sent[slot.model] ?? NOTHING;
   if (sent.loads > 0) breaks(world, "a second load is sent for one death");
   world.sent = { ...world.sent, [slot.model]: { ...sent, loads: 1 } };
+  const before = world.failedMs[slot.id];
+  // It may fail without a word, too.
+  world.failedMs = { ...world.failedMs, [slot.id]: before ?? -Infinity };
   const { job } = slot;
   if (!job || job.order) return;
-  if (nowMs - (world.failedMs[slot.id] ?? -Infinity) < BACK_OFF_MS) breaks(world, "a load is sent during back-off");
+  if (nowMs - (before ?? -Infinity) < BACK_OFF_MS) breaks(world, "a load is sent during back-off");
   const isFor = slot.held.length > 0;
   if (!isFor && isFull(known, slot.model) && !isIdle(known, slot))
     breaks(world, "a load that nobody waits for evicts a model");
@@ -223,6 +236,12 @@ function judgeChange(world: World, slot: SlotRecord, was: Standing): void {
   const pid = pidOf(world.known, slot.child);
   const isNew = !isSame && slot.child !== null && pid !== (was.last?.pid ?? null);
   if (slot.generation !== was.generation + (isNew ? 1 : 0)) breaks(world, "the generation does not count the children");
+  const { job } = slot;
+  if (was.stage === null && job && !job.order && slot.child !== null) {
+    const loser = [...world.known.requests.values()].find(({ name }) => name === job.request);
+    if (loser?.loss && loser.loss.generation < slot.generation)
+      breaks(world, "a loss is repaired that was repaired before");
+  }
   // While the gate is closed for a load with other options, its child is put aside.
   if (isSame || was.pid === null || was.pid === pid || slot.job?.order?.forward) return;
   // A lemond that refuses, and a child that says nothing either, are evidence.

@@ -72,7 +72,11 @@ const wordsOf = ({ action, isForwarded = false }: Ordered): string =>
   `${action}${isForwarded ? " on lemond's path" : ""}`;
 
 export const scenarios: readonly Scenario[] = [
-  ...onBoth("two requests, and a child that dies", { requests: BOTH_A, budget: { kills: 1, loadFailures: 1 } }),
+  ...onBoth("two requests, and a child that dies", {
+    requests: BOTH_A,
+    budget: { kills: 1, loadFailures: 1 },
+    depth: 14,
+  }),
   ...onBoth("a request, and a child that dies twice", {
     requests: ONE_A,
     budget: { kills: 2, slowLoads: 1 },

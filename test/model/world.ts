@@ -152,7 +152,7 @@ export interface World {
   awayMs: number;
   /** When a client last left. */
   leftMs: number;
-  /** When the last load of a slot failed, until it has a child again. */
+  /** When the last load of a slot failed, if it did; from the load on until it has a child again. */
   failedMs: Readonly<Record<number, number | undefined>>;
   /** Slots whose child was evicted by the other client, and that have been told so. */
   contested: Readonly<Record<number, number | undefined>>;
