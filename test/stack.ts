@@ -24,6 +24,8 @@ export interface StackOptions {
   readonly upstreams?: Config["upstreams"];
   /** Sees each line before it is kept; what it throws, the log throws. */
   readonly onLine?: (line: LogLine) => void;
+  /** Whether cut streams go on, where a slot does not say. Default true. */
+  readonly continues?: boolean;
   /** Where records are kept. Default: in memory. */
   readonly stateFolder?: string;
 }
@@ -110,7 +112,7 @@ export function stackConfig(lemondUrl: string, options: StackOptions = {}): Conf
     server: { ...defaultConfig.server, port: 0, logLevel: "debug", ...options.server },
     lemonade: { ...defaultConfig.lemonade, url: lemondUrl, pollMs: 200, ...options.lemonade },
     lemonades: options.lemonades ?? [],
-    slots: slots.map((slot) => ({ ...slotDefaults, holdMs: 20_000, ...slot })),
+    slots: slots.map((slot) => ({ ...slotDefaults, holdMs: 20_000, isContinued: options.continues ?? true, ...slot })),
     upstreams: options.upstreams ?? [],
     order: [...slots, ...(options.upstreams ?? [])].map(({ name }) => name),
   };

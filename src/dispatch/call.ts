@@ -53,6 +53,8 @@ export interface Sent {
   readonly headers: Readonly<Record<string, string>>;
   /** What lemond said, where nothing could be dialled. */
   readonly reason?: string | undefined;
+  /** The reply comes from a slot's child itself, not through lemond. */
+  readonly isDirect?: boolean;
   /** How long it was held for the slot. */
   readonly waitedMs?: number;
   readonly end: (interruption: LossCause | null) => void;

@@ -36,6 +36,10 @@ export interface Decision {
   waitedMs: number | null;
   /** Sees the body that goes to the client. */
   readonly tokens: TokenReader;
+  /** Its stream was cut and went on with another child. */
+  isContinued: boolean;
+  /** Why its stream, which was cut, did not go on. */
+  notContinued: string | undefined;
   /** Writes `dispatch.decision` and counts the request. Called once. */
   readonly write: (status: number) => void;
   /** Writes the request's record, once: a client may leave while its stream ends. `complete` has the status that was written. */
@@ -60,6 +64,8 @@ export function openDecision(route: ModelRoute, requestId: string, deps: Decisio
     wantsStream: false,
     waitedMs: null,
     tokens: createTokenReader(),
+    isContinued: false,
+    notContinued: undefined,
     write: (status) => {
       const { upstream, model, target, wantsStream, label } = decision;
       const tookMs = now() - startedMs;
@@ -84,7 +90,7 @@ export function openDecision(route: ModelRoute, requestId: string, deps: Decisio
     end: (how) => {
       if (hasEnded) return;
       hasEnded = true;
-      const { asked, upstream, isSlot, wantsStream, label, waitedMs, tokens } = decision;
+      const { asked, upstream, isSlot, wantsStream, label, waitedMs, tokens, isContinued } = decision;
       records.requestEnded({
         atMs: Date.now(),
         requestId,
@@ -100,7 +106,7 @@ export function openDecision(route: ModelRoute, requestId: string, deps: Decisio
         tookMs: now() - startedMs,
         tokens,
         fallback: null,
-        isContinued: false,
+        isContinued,
       });
     },
   };

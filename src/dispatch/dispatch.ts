@@ -9,11 +9,13 @@ import type { Forward } from "../slots/known.ts";
 import type { Slot } from "../slots/slot.ts";
 import type { Reply } from "./attempt.ts";
 import type { Call, CallProgress } from "./call.ts";
+import { continuationOf } from "./continuation.ts";
 import { type Decision, type DecisionDeps, openDecision } from "./decision.ts";
 import { internalError, notOllama, unavailable } from "./failures.ts";
 import { createFind, type FindDeps, isSlot, type Upstream } from "./find.ts";
 import { heartbeatOf, type WaitProgress } from "./heartbeat.ts";
 import { createLemondWays } from "./lemond-way.ts";
+import { createQuestions } from "./questions.ts";
 import { createStreams, name, type Streams } from "./reply.ts";
 import { CLIENT_GONE, type Result, statusOf } from "./result.ts";
 import { letGoOfBody } from "./upload.ts";
@@ -45,6 +47,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   const { config, log, now, instance } = deps;
   const find = createFind(deps);
   const lemondWay = createLemondWays(MODEL_ROUTES.values());
+  const continuing = { ...deps, questions: createQuestions(), heartbeatMs: () => config().server.heartbeatMs };
 
   const thrown = (error: unknown, client: AbortSignal, decision: Decision): Result => {
     if (client.aborted) return { kind: "client-gone" };
@@ -94,7 +97,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   /** Never rejects. The decision is written when it resolves. */
   const send = async (upstream: Upstream, call: Call, decision: Decision): Promise<Result> => {
     const result = await resultOf(upstream, call, decision).catch((error) => thrown(error, call.client, decision));
-    letGoOfBody(call);
+    if (result.kind !== "reply" || !result.continuation) letGoOfBody(call);
     decision.write(statusOf(result));
     return result;
   };
@@ -105,7 +108,10 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     decision.target = sent.target;
     decision.label = sent.label;
     decision.waitedMs = sent.waitedMs ?? null;
-    if (outcome.kind === "reply") return { kind: "reply", reply: outcome, sent };
+    if (outcome.kind === "reply") {
+      const continuation = isSlot(upstream) ? continuationOf(upstream, call, sent, decision, continuing) : null;
+      return { kind: "reply", reply: outcome, sent, ...(continuation ? { continuation } : {}) };
+    }
     if (outcome.kind === "client-gone") return outcome;
     if (outcome.kind === "lost" && outcome.cause === "stopping") return { kind: "error", error: stopping() };
     const error = unavailable(upstream.name, sent, outcome, config().server.firstByteTimeoutMs);
@@ -117,7 +123,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   const respond = (result: Result, decision: Decision, streams: Streams): Response => {
     switch (result.kind) {
       case "reply":
-        return streams.ofReply(result.reply, result.sent);
+        return streams.ofReply(result);
       case "client-gone":
         decision.end(result.kind);
         return new Response(null, { status: CLIENT_GONE });

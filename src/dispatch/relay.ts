@@ -2,7 +2,7 @@
 // rest of one that was cut, the client gets what the wait gives. Never decodes, splits or joins by content.
 import type { Ended, Read, Source } from "./attempt.ts";
 import type { Begun } from "./beginning.ts";
-import { endOfWhole, type Framing, joined, MOST_EVENT_BYTES } from "./sse.ts";
+import { createCutter, type Framing, joined } from "./sse.ts";
 import type { WaitStep } from "./wait.ts";
 
 /** How a relay ended: the reply was complete, or the way in which the attempt ended. */
@@ -38,8 +38,7 @@ const BLANK_LINE = new Uint8Array([10, 10]);
 export function relay({ start, framing, interruption, resume, seen, onEnd }: RelayOptions): ReadableStream<Uint8Array> {
   let pending: Pending | null = start;
   let source: Source | null = null;
-  let tail: Uint8Array = new Uint8Array();
-  let passedHalfAnEvent = false;
+  let cutter = createCutter(framing);
   let isOver = false;
 
   const end = (how: RelayEnd): void => {
@@ -55,23 +54,8 @@ export function relay({ start, framing, interruption, resume, seen, onEnd }: Rel
     return true;
   };
 
-  /** Of what has come: what may go to the client now. */
-  const passable = (bytes: Uint8Array): Uint8Array => {
-    if (framing === "none") return bytes;
-    const all = tail.length > 0 ? joined([tail, bytes]) : bytes;
-    const whole = endOfWhole(framing, all, tail.length);
-    if (all.length - whole > MOST_EVENT_BYTES) {
-      tail = new Uint8Array();
-      passedHalfAnEvent = true;
-      return all;
-    }
-    if (whole > 0) passedHalfAnEvent = false;
-    tail = all.subarray(whole);
-    return whole === all.length ? all : all.subarray(0, whole);
-  };
-
   const pass = (bytes: Uint8Array, controller: Controller): boolean => {
-    const whole = passable(bytes);
+    const whole = cutter.whole(bytes);
     if (whole.length === 0) return false;
     seen?.(whole);
     controller.enqueue(whole);
@@ -80,15 +64,16 @@ export function relay({ start, framing, interruption, resume, seen, onEnd }: Rel
 
   /** True when there is nothing more to do in this pull, like the two below. */
   const breakOff = (how: Ended, controller: Controller): boolean => {
-    pending = framing === "sse" && !passedHalfAnEvent ? (resume?.(how) ?? null) : null;
-    tail = new Uint8Array();
-    if (pending) return false;
-    if (framing !== "none")
-      return close(controller, passedHalfAnEvent ? joined([BLANK_LINE, interruption()]) : interruption(), how);
-    // There is no way to say it in this body: the client must see its transport fail.
-    controller.error(new Error(how.kind));
-    end(how);
-    return true;
+    if (framing === "none") {
+      // There is no way to say it in this body: the client must see its transport fail.
+      controller.error(new Error(how.kind));
+      end(how);
+      return true;
+    }
+    if (cutter.isInside) return close(controller, joined([BLANK_LINE, interruption()]), how);
+    cutter = createCutter(framing);
+    pending = framing === "sse" ? (resume?.(how) ?? null) : null;
+    return pending ? false : close(controller, interruption(), how);
   };
 
   const take = (read: Read, controller: Controller): boolean => {
@@ -96,7 +81,7 @@ export function relay({ start, framing, interruption, resume, seen, onEnd }: Rel
       case "bytes":
         return pass(read.bytes, controller);
       case "end":
-        return close(controller, tail, { kind: "complete" });
+        return close(controller, cutter.rest, { kind: "complete" });
       case "client-gone":
         return close(controller, new Uint8Array(), read);
       case "lost":

@@ -3,18 +3,22 @@
 import type { Entry } from "../http/accepted.ts";
 import { errorEvent } from "../http/errors.ts";
 import { responseHeaders } from "../http/headers.ts";
-import type { Reply } from "./attempt.ts";
+import type { Ended } from "./attempt.ts";
 import type { Sent } from "./call.ts";
+import type { Continuation, Rest, Resumption } from "./continuation.ts";
 import type { Decision, DecisionDeps } from "./decision.ts";
+import { drop } from "./drop.ts";
 import { interrupted } from "./failures.ts";
 import { type Next, type Pending, ready, relay, type RelayEnd } from "./relay.ts";
 import { formOf, type Result } from "./result.ts";
 import type { Framing } from "./sse.ts";
 import type { Wait } from "./wait.ts";
 
+type Answer = Extract<Result, { kind: "reply" }>;
+
 export interface Streams {
   /** The upstream's reply under its own status. `sent.end` is called when the body is over. */
-  ofReply(reply: Reply, sent: Sent): Response;
+  ofReply(answer: Answer): Response;
   /** A stream that has begun with `first`: heartbeats until there is a result, then its events, or the event that says why not. */
   ofWait(first: Uint8Array, wait: Wait<Result>, result: Promise<Result>): Response;
 }
@@ -28,14 +32,18 @@ export interface Streamed {
 export function createStreams({ decision, entry, client }: Streamed, deps: DecisionDeps): Streams {
   const encoder = new TextEncoder();
   const { route } = decision;
-  /** The attempt whose bytes the client gets now. */
+  /** The attempt whose bytes the client gets now, and what goes on with them. */
   let current: Sent | null = null;
+  let continuation: Continuation | undefined;
+
+  const interruption = (): Uint8Array => encoder.encode(errorEvent(interrupted(decision.upstream), route.dialect));
 
   /** The request stays counted until the last byte, or until the client has left: one that read nothing cancels nothing. */
   const body = (start: Pending, framing: Framing): ReadableStream<Uint8Array> => {
     const leave = (): void => {
       current?.end(null);
       decision.end("client-gone");
+      continuation?.end();
       entry.leave();
     };
     entry.keep();
@@ -44,20 +52,47 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
     return relay({
       start,
       framing,
-      interruption: () => encoder.encode(errorEvent(interrupted(decision.upstream), route.dialect)),
-      seen: decision.tokens.see,
+      interruption,
+      seen: (bytes) => {
+        decision.tokens.see(bytes);
+        continuation?.seen(bytes);
+      },
+      resume: (lost) => resumed(lost, continuation?.resume(lost) ?? null),
       onEnd: (end) => {
         decision.end(end.kind);
         if (current) endStream(end, current, decision, deps);
-        entry.leave();
+        leave();
       },
     });
   };
 
+  /** The rest of a stream that was cut, once it is there. */
+  const resumed = (lost: Ended, resumption: Resumption | null): Pending | null => {
+    if (!resumption) return null;
+    const { wait, rest } = resumption;
+    const nextOf = (rest: Rest | null): Next => {
+      if (rest === null) return { last: interruption(), end: lost };
+      if ("last" in rest) {
+        decision.tokens.see(rest.last);
+        return { last: rest.last, end: { kind: "complete" } };
+      }
+      // Its wait has dropped what comes for a client that has gone.
+      current = rest.sent;
+      return rest.begun;
+    };
+    return pendingOf(
+      wait,
+      nextOf,
+      () => void rest.then((late) => late && "sent" in late && drop(late.begun, late.sent)),
+    );
+  };
+
+  /** What a stream that has begun goes on with. */
   const nextOf = (result: Result): Next => {
     const form = formOf(result, true, decision.upstream, route.dialect);
     if (form.as === "events" && result.kind === "reply" && "source" in result.reply && !client.aborted) {
       current = result.sent;
+      continuation = result.continuation;
       return result.reply;
     }
     if (result.kind === "reply") drop(result.reply, result.sent);
@@ -65,7 +100,7 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
   };
 
   return {
-    ofReply: (reply, sent) => {
+    ofReply: ({ reply, sent, ...answer }) => {
       const headers = responseHeaders(reply.headers);
       name(headers, decision);
       const { status } = reply;
@@ -76,40 +111,47 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
       }
       if (decision.wantsStream) forStream(headers);
       current = sent;
+      continuation = answer.continuation;
       return new Response(body(ready(reply), reply.framing), { status, headers });
     },
     ofWait: (first, wait, result) => {
       const headers = new Headers({ "content-type": "text/event-stream" });
       name(headers, decision);
       forStream(headers);
-      let begin: Uint8Array | null = first;
-      const start: Pending = {
-        step: async () => {
-          const bytes = begin;
-          begin = null;
-          if (bytes) return { bytes };
-          const step = await wait.step();
-          return "value" in step ? { value: nextOf(step.value) } : step;
-        },
-        // The reply of a client that has gone may have come at this very moment.
-        leave: () => void result.then((late) => late.kind === "reply" && drop(late.reply, late.sent)),
-      };
-      return new Response(body(start, "sse"), { headers });
+      // The reply of a client that has gone may have come at this very moment.
+      const leave = (): void => void result.then((late) => late.kind === "reply" && drop(late.reply, late.sent));
+      return new Response(body(pendingOf(wait, nextOf, leave, first), "sse"), { headers });
     },
   };
 }
 
-/** Nobody reads it. */
-function drop(reply: Reply, sent: Sent): void {
-  if ("source" in reply) reply.source.cut({ kind: "client-gone" });
-  sent.end(null);
+/** `first` is what has been taken from the wait already. */
+function pendingOf<T>(wait: Wait<T>, nextOf: (value: T) => Next, leave: () => void, first?: Uint8Array): Pending {
+  let bytes = first;
+  return {
+    leave,
+    step: async () => {
+      const begin = bytes;
+      bytes = undefined;
+      if (begin) return { bytes: begin };
+      const step = await wait.step();
+      return "value" in step ? { value: nextOf(step.value) } : step;
+    },
+  };
 }
 
-function endStream(end: RelayEnd, sent: Sent, { requestId, upstream }: Decision, { log, metrics }: DecisionDeps): void {
+function endStream(end: RelayEnd, sent: Sent, decision: Decision, { log, metrics }: DecisionDeps): void {
   if (end.kind !== "lost" && end.kind !== "timeout") return sent.end(null);
   const cause = end.kind === "lost" ? end.cause : end.kind;
+  const { requestId, upstream, notContinued } = decision;
   metrics.streamInterrupted(upstream);
-  log.error("dispatch.stream_interrupted", { request_id: requestId, upstream, target: sent.target, cause });
+  log.error("dispatch.stream_interrupted", {
+    request_id: requestId,
+    upstream,
+    target: sent.target,
+    cause,
+    not_continued: notContinued,
+  });
   sent.end(end.kind === "lost" ? end.cause : "truncated");
 }
 

@@ -3,9 +3,10 @@
 import { DispatchError, type Dialect, errorEvent, foreignErrorEvent } from "../http/errors.ts";
 import type { Reply } from "./attempt.ts";
 import type { Sent } from "./call.ts";
+import type { Continuation } from "./continuation.ts";
 
 export type Result =
-  | { readonly kind: "reply"; readonly reply: Reply; readonly sent: Sent }
+  | { readonly kind: "reply"; readonly reply: Reply; readonly sent: Sent; readonly continuation?: Continuation }
   | { readonly kind: "error"; readonly error: DispatchError }
   | { readonly kind: "client-gone" };
 

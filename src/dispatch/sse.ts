@@ -43,6 +43,41 @@ export function isComments(events: Uint8Array): boolean {
   return true;
 }
 
+export interface Cutter {
+  /** What is whole with these bytes. Half an event or line waits for its rest, unless it is too long: then it passes as it comes. */
+  whole(bytes: Uint8Array): Uint8Array;
+  /** What waits. */
+  readonly rest: Uint8Array;
+  /** The last that passed was no whole event. */
+  readonly isInside: boolean;
+}
+
+/** Cuts a stream of bytes where its events or lines end. */
+export function createCutter(framing: Framing): Cutter {
+  let rest: Uint8Array = new Uint8Array();
+  let isInside = false;
+  return {
+    whole: (bytes) => {
+      const all = rest.length > 0 ? joined([rest, bytes]) : bytes;
+      const whole = endOfWhole(framing, all, rest.length);
+      if (all.length - whole > MOST_EVENT_BYTES) {
+        rest = new Uint8Array();
+        isInside = true;
+        return all;
+      }
+      if (whole > 0) isInside = false;
+      rest = all.subarray(whole);
+      return whole === all.length ? all : all.subarray(0, whole);
+    },
+    get rest() {
+      return rest;
+    },
+    get isInside() {
+      return isInside;
+    },
+  };
+}
+
 const LF = 10;
 const CR = 13;
 const COLON = 58;

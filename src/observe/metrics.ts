@@ -16,6 +16,8 @@ export interface Metrics {
   streamInterrupted(upstream: string): void;
   /** What some replies of a slot say of their tokens: sums, and the speed of each that is known. */
   answered(slot: string, tokens: { readonly prompt: number; readonly completion: number }, perSecond: number[]): void;
+  /** A stream that lost its child: the new one went on with it, would not, or was lost too. */
+  streamContinued(slot: string, outcome: "continued" | "refused" | "lost"): void;
   /** The text for a scrape, with what is true now. */
   scrape(now: Gauges): Promise<{ readonly text: string; readonly contentType: string }>;
 }
@@ -76,6 +78,9 @@ export function createMetrics(version: string): Metrics {
     ...named("tokens_per_second", "Tokens of an answer a second, by reply.", ["slot"]),
     buckets: TOKENS_PER_SECOND,
   });
+  const continued = new Counter(
+    named("stream_continued_total", "Cut streams that another child was to go on with.", ["slot", "outcome"]),
+  );
   const inFlight = new Gauge(named("in_flight", "Requests under way at an upstream.", ["upstream"]));
   const waiting = new Gauge(named("waiting", "Requests held for a slot.", ["slot"]));
   const state = new Gauge(named("slot_state", "1 for the state that the slot is in, else 0.", ["slot", "state"]));
@@ -109,6 +114,7 @@ export function createMetrics(version: string): Metrics {
       tokens.inc({ slot, kind: "completion" }, completion);
       for (const speed of perSecond) tokensPerSecond.observe({ slot }, speed);
     },
+    streamContinued: (slot, outcome) => continued.inc({ slot, outcome }),
     scrape: async (now) => {
       count();
       // Gauges are set anew, so that a slot or remote that is gone leaves no last value behind.

@@ -72,7 +72,7 @@ export function createAttempts(deps: AttemptsDeps) {
       return happen(isWait ? { kind: "still-loading", request: id } : { kind: "lost", request: id, lost: outcome });
     }
     if (outcome.kind === "reply" && "source" in outcome)
-      return settle(id, { outcome, label, target, waitedMs, end: endOf(id) });
+      return settle(id, { outcome, label, target, waitedMs, isDirect: request.isDirect, end: endOf(id) });
     land(id);
     happen({ kind: outcome.kind === "client-gone" ? "left" : "ended", request: id });
     settle(id, { outcome, label, target, waitedMs });

@@ -15,6 +15,7 @@ import {
 import { chatToolCall, chatToolCallStream, WEATHER, weatherSchema } from "./scripts.ts";
 import {
   acrossEviction,
+  afterContinuation,
   afterInterruption,
   KEY,
   LONG,
@@ -109,8 +110,17 @@ describe.each(VERSIONS)("lemond %s", (version) => {
     }
   });
 
-  test("the AI SDK gives its own error when a stream loses its model, and its next request is served", async () => {
+  test("the AI SDK does not notice that a stream loses its model in the middle", async () => {
     await using service = await startService({ lemond: { version } });
+    let killed: Promise<void> | undefined;
+    const kill = (): void => void (killed ??= service.child().kill());
+    const seen = await streamed(connect(service), LONG.sim, kill);
+    expect(seen).toEqual({ text: said(100), finishReason: "stop", errors: [] });
+    await afterContinuation(service);
+  });
+
+  test("the AI SDK gives its own error when a stream loses its model, and its next request is served", async () => {
+    await using service = await startService({ lemond: { version }, continues: false });
     const provider = connect(service);
     let killed: Promise<void> | undefined;
     const kill = (): void => void (killed ??= service.child().kill());

@@ -1,6 +1,16 @@
 // Plain curl against the built executable: its ordinary work, and the same while things break.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { acrossEviction, afterInterruption, KEY, LONG, said, startService, VERSIONS, whileLoading } from "./service.ts";
+import {
+  acrossEviction,
+  afterContinuation,
+  afterInterruption,
+  KEY,
+  LONG,
+  said,
+  startService,
+  VERSIONS,
+  whileLoading,
+} from "./service.ts";
 import type { Service } from "./service.ts";
 
 // A test takes a second or two; on a busy machine ten times that.
@@ -53,7 +63,7 @@ const chat = ({ url }: Service, more: object = {}): string[] => [
 const contentOf = (out: string): unknown => JSON.parse(out).choices?.[0]?.message?.content;
 /** The text of a stream that is whole. */
 function streamedText(out: string): string {
-  const events = out.split("\n\n").filter((event) => event !== "");
+  const events = out.split("\n\n").filter((event) => event !== "" && !event.startsWith(":"));
   expect(events.pop()).toBe("data: [DONE]");
   return events.map((event) => JSON.parse(event.slice("data: ".length)).choices[0]?.delta?.content ?? "").join("");
 }
@@ -115,8 +125,19 @@ describe.skipIf(!isThere)("curl", () => {
       }
     });
 
-    test("is told when a stream loses its model, and its next request is served", async () => {
+    test("has the whole text of a stream that loses its model in the middle", async () => {
       await using service = await startService({ lemond: { version } });
+      let killed: Promise<void> | undefined;
+      const onText = (out: string): void => {
+        if (out.includes("token 1 ")) killed ??= service.child().kill();
+      };
+      const { code, out } = await curl(chat(service, { ...LONG, stream: true }), { onText });
+      expect([code, streamedText(out), out.includes(": continued\n\n")]).toEqual([0, said(100), true]);
+      await afterContinuation(service);
+    });
+
+    test("is told when a stream loses its model, and its next request is served", async () => {
+      await using service = await startService({ lemond: { version }, continues: false });
       let killed: Promise<void> | undefined;
       const onText = (out: string): void => {
         if (out.includes("token 1 ")) killed ??= service.child().kill();

@@ -4,6 +4,7 @@ import OpenAI from "openai";
 import { chatToolCall, chatToolCallStream, WEATHER, weatherSchema } from "./scripts.ts";
 import {
   acrossEviction,
+  afterContinuation,
   afterInterruption,
   KEY,
   LONG,
@@ -114,8 +115,23 @@ describe.each(VERSIONS)("lemond %s", (version) => {
     expect(service.child().isAlive).toBe(true);
   });
 
-  test("openai throws its own error when a stream loses its model, and its next request is served", async () => {
+  test("openai does not notice that its chat streams lose their model in the middle", async () => {
     await using service = await startService({ lemond: { version } });
+    const openai = connect(service);
+    let killed: Promise<void> | undefined;
+    const kill = (): void => void (killed ??= service.child().kill());
+    expect(await streamed(openai, LONG, kill)).toBe(said(100));
+    await afterContinuation(service, 1);
+    const stream = openai.chat.completions.stream({ ...ask, ...LONG });
+    stream.once("content", () => void service.child().kill());
+    const { choices, id } = await stream.finalChatCompletion();
+    expect([choices.length, choices[0]?.message.content, choices[0]?.finish_reason]).toEqual([1, said(100), "stop"]);
+    expect(id).toStartWith("chatcmpl-");
+    await afterContinuation(service, 2);
+  });
+
+  test("openai throws its own error when a stream loses its model, and its next request is served", async () => {
+    await using service = await startService({ lemond: { version }, continues: false });
     const openai = connect(service);
     let text = "";
     const stream = streamed(openai, LONG, (soFar) => {
@@ -145,7 +161,7 @@ describe.each(VERSIONS)("lemond %s", (version) => {
 test.each(["chat", "responses"] as const)(
   "openai's stream helper of %s rejects when its stream loses its model",
   async (api) => {
-    await using service = await startService();
+    await using service = await startService({ continues: false });
     const openai = connect(service);
     const kill = (): void => void service.child().kill();
     const run = {

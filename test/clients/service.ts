@@ -13,6 +13,8 @@ export interface ServiceOptions {
   readonly lemond?: LemondOptions;
   /** Added to the end of the configuration file, which is the section of slot `primary`. */
   readonly toml?: string;
+  /** Whether cut streams of `primary` go on. Default true. */
+  readonly continues?: boolean;
   /** Default 1. */
   readonly drainS?: number;
   /** Loaded through lemond before the executable starts. Default: both slots' models. */
@@ -32,14 +34,18 @@ export interface Service extends AsyncDisposable {
   dispatched(status: number): Promise<number>;
   /** Streams that ended with the interrupted event. */
   interrupted(): Promise<number>;
+  /** Streams that went on with another child. */
+  continued(): Promise<number>;
 }
 
 /** Slots `primary` (tiny-a) and `embed` (tiny-emb). */
 export async function startService(given: ServiceOptions = {}): Promise<Service> {
-  const { lemond: options, toml = "", loaded, drainS = 1 } = given;
+  const { lemond: options, toml = "", continues = true, loaded, drainS = 1 } = given;
   const lemond = await startLemond(options);
   await Promise.all((loaded ?? ["tiny-a", "tiny-emb"]).map((model) => lemond.load(model)));
-  const binary = await startBinary({ toml: serviceToml(lemond.url, drainS) + toml }).catch(async (error: unknown) => {
+  const binary = await startBinary({
+    toml: `${serviceToml(lemond.url, drainS)}continue = ${continues}\n${toml}`,
+  }).catch(async (error: unknown) => {
     await lemond[Symbol.asyncDispose]();
     throw error;
   });
@@ -66,6 +72,7 @@ export async function startService(given: ServiceOptions = {}): Promise<Service>
     },
     operate: (path) => fetch(`${url}/api/slots/${path}`, { method: "POST", headers }),
     dispatched: (status) => counted("hal0_dispatch_requests_total", `status="${status}"`),
+    continued: () => counted("hal0_dispatch_stream_continued_total", 'outcome="continued"'),
     interrupted: () => counted("hal0_dispatch_stream_interrupted_total", ""),
     [Symbol.asyncDispose]: async () => {
       await binary[Symbol.asyncDispose]();
@@ -145,6 +152,15 @@ export async function whileLoading<T>(service: Service, uses: readonly (() => Pr
 
 /** A reply of 100 tokens over two seconds, long enough to be killed in. */
 export const LONG = { sim: { tokens: 100, tokenMs: 20 } };
+
+/** Streams whose children were killed in the middle, one by one: their client had each whole, from two children and with one load. */
+export async function afterContinuation(service: Service, times = 1): Promise<void> {
+  const { lemond } = service;
+  expect(await service.continued()).toBe(times);
+  expect(await service.interrupted()).toBe(0);
+  expect([lemond.loads("tiny-a"), lemond.unloads("tiny-a") <= times]).toEqual([1 + times, true]);
+  expect([await service.dispatched(502), await service.dispatched(503)]).toEqual([0, 0]);
+}
 
 /** What a stream that lost its child must leave behind: told once, and the next request served. */
 export async function afterInterruption(service: Service, next: () => Promise<unknown>): Promise<void> {

@@ -69,7 +69,8 @@ test("a client that leaves before it has read anything is recorded, although it 
     source,
     framing: "sse",
   };
-  streams.ofReply(reply, { outcome: reply, label: null, target: "", headers: {}, end: () => {} });
+  const sent = { outcome: reply, label: null, target: "", headers: {}, end: () => {} };
+  streams.ofReply({ kind: "reply", reply, sent });
   expect(records.requests()).toEqual([]);
   client.abort();
   expect(records.requests()).toMatchObject([{ request_id: "request", status: 499 }]);

@@ -126,7 +126,7 @@ test("a client that leaves in mid-stream, or before its answer, is recorded as 4
 });
 
 test("a stream that broke off is recorded as 502, although its client was told 200 before", async () => {
-  await using stack = await startStack({ lemonade: UNNOTICED });
+  await using stack = await startStack({ lemonade: UNNOTICED, continues: false });
   const reply = await stack.chat({ stream: true, sim: { tokens: 50, tokenMs: 5, cutAfterBytes: 2000 } });
   expect(reply.status).toBe(200);
   await reply.text();

@@ -37,7 +37,7 @@ describe.concurrent("a child that is evicted and keeps its socket open in silenc
     }, 40_000);
 
     test(`is noticed within 10 s, and a stream past its first byte ends with the event (lemond ${version})`, async () => {
-      await using stack = await startStack({ lemond: { version }, lemonade: watched });
+      await using stack = await startStack({ lemond: { version }, lemonade: watched, continues: false });
       const old = stack.child();
       const response = await stack.chat({ stream: true, sim: { tokens: 1000, tokenMs: 20 } });
       void stack.lemond.evict("tiny-a", { silentMs: 79_000 });

@@ -79,7 +79,12 @@ test("a stream that loses its child by the evidence alone is repaired in the bac
     if (path !== "/v1/health" || !isHidden) return answer;
     return Response.json({ ...JSON.parse(await answer.text()), all_models_loaded: [] });
   });
-  await using stack = await startStack({ sharedLemond: between, loaded: [], lemonade: { pollMs: 200, touchMs: 0 } });
+  await using stack = await startStack({
+    sharedLemond: between,
+    loaded: [],
+    lemonade: { pollMs: 200, touchMs: 0 },
+    continues: false,
+  });
   const response = await stack.chat({ stream: true, sim: { tokens: 1000, tokenMs: 20 } });
   isHidden = true;
   expect(await ended(response)).toMatchObject({ how: "interrupted" });

@@ -32,7 +32,7 @@ describe.each(["10.6", "11.7"] as const)("law 1: retry once, before the first bo
     ["inside an event", { tokenMs: 40, tokens: 100, cutAfterBytes: 1000, cut: "kill" }],
   ];
   test.each(broken)("a stream whose child dies %s is not sent again, and says so", async (_, sim) => {
-    await using stack = await startStack({ lemond: { version }, lemonade: unwatched });
+    await using stack = await startStack({ lemond: { version }, lemonade: unwatched, continues: false });
     const dying = stack.child();
     const response = await stack.chat({ stream: true, sim });
     if (!("cut" in sim)) await dying.kill(); // The first event is here.

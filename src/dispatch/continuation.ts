@@ -1,0 +1,240 @@
+// Goes on with a stream whose child was lost: keeps what it has said and the request it answers, asks the slot's new child
+// whether it would go on, and gives the relay the rest. What does not fit is broken off as ever. Once for each stream.
+import { DispatchError } from "../http/errors.ts";
+import { othersOfType, typeOf } from "../slots/roster.ts";
+import type { Slot } from "../slots/slot.ts";
+import type { Ended, Lost } from "./attempt.ts";
+import type { Begun } from "./beginning.ts";
+import type { Call, Sent } from "./call.ts";
+import type { Decision, DecisionDeps } from "./decision.ts";
+import { drop } from "./drop.ts";
+import { continuedBody, type Fields, objectionTo, tokensLeft, wantsUsage } from "./eligible.ts";
+import { heartbeatOf, type WaitProgress } from "./heartbeat.ts";
+import { isRecord, parsed } from "./json.ts";
+import { type Ask, type createQuestions, promptTokens, type Questioned } from "./questions.ts";
+import { createRecording, type Kind } from "./recording.ts";
+import { lengthReached, type Seam } from "./splice.ts";
+import { splicedFrom } from "./spliced.ts";
+import { letGoOfBody } from "./upload.ts";
+import { createWait, type Wait } from "./wait.ts";
+
+/** A larger body is let go of when the stream begins. */
+export const MOST_KEPT_BODY_BYTES = 2 * 1024 * 1024;
+
+/** The rest of a stream: from another attempt, or a few last events. */
+export type Rest = { readonly begun: Begun; readonly sent: Sent } | { readonly last: Uint8Array };
+
+export interface Continuation {
+  seen(events: Uint8Array): void;
+  /** Null where the stream cannot go on. */
+  resume(lost: Ended): Resumption | null;
+  /** The stream is over: nothing of it is kept. */
+  end(): void;
+}
+
+/** `rest` is what the wait waits for: null where it turns out that the stream cannot go on. Never rejects. */
+export interface Resumption {
+  readonly rest: Promise<Rest | null>;
+  readonly wait: Wait<Rest | null>;
+}
+
+export interface ContinuationDeps extends DecisionDeps {
+  readonly heartbeatMs: () => number;
+  readonly questions: ReturnType<typeof createQuestions>;
+}
+
+type Attempt =
+  | { readonly outcome: "continued"; readonly rest: Rest; readonly to: string | null }
+  | { readonly outcome: "refused" | "lost"; readonly reason: string };
+
+const KINDS: Readonly<Record<string, Kind>> = { "chat/completions": "chat", completions: "completion" };
+
+/** Null where a stream of that route, slot or size is not gone on with; that costs nothing more. */
+export function continuationOf(
+  slot: Slot,
+  call: Call,
+  sent: Sent,
+  decision: Decision,
+  deps: ContinuationDeps,
+): Continuation | null {
+  const { outcome } = sent;
+  const kind = KINDS[decision.route.path];
+  if (
+    !kind ||
+    outcome.kind !== "reply" ||
+    !("source" in outcome) ||
+    outcome.framing !== "sse" ||
+    outcome.status !== 200
+  )
+    return null;
+  const bodyBytes = call.body?.length ?? Infinity;
+  if (!slot.record.config.isContinued || sent.isDirect !== true || bodyBytes > MOST_KEPT_BODY_BYTES) return null;
+  const recording = createRecording(kind);
+  const begunMs = deps.now();
+  let isOver = false;
+
+  const begin = (lost: Lost): Questioned | null => {
+    if (isOver || lost.cause === "unloaded" || lost.cause === "stopping") return null;
+    const recorded = recording.result();
+    const body = call.body && parsed(new TextDecoder().decode(call.body));
+    const objection = isRecord(body) ? objectionTo(body, kind) : "no body";
+    if (gaveItsRoom(slot, begunMs)) decision.notContinued = "its room is another slot's";
+    else if (objection !== null) decision.notContinued = `the request has ${objection}`;
+    else if (!recorded) decision.notContinued = "what was said is not one text";
+    else if (isRecord(body)) return { slot, kind, body, recorded, ask: askFor(call) };
+    return null;
+  };
+
+  const run = async (asked: Questioned, onComment: (bytes: Uint8Array) => void): Promise<Rest | null> => {
+    const startedMs = deps.now();
+    const attempt = await attemptToContinue(asked, deps.questions, onComment);
+    if (call.client.aborted) {
+      if (attempt.outcome === "continued" && "sent" in attempt.rest) drop(attempt.rest.begun, attempt.rest.sent);
+      return null;
+    }
+    tell(attempt, asked, sent, decision, deps, startedMs);
+    return attempt.outcome === "continued" ? attempt.rest : null;
+  };
+
+  return {
+    seen: (events) => {
+      if (!isOver) recording.seen(events);
+    },
+    resume: (lost) => {
+      const asked = lost.kind === "lost" ? begin(lost) : null;
+      if (!asked || lost.kind !== "lost") return null;
+      isOver = true;
+      // The slot must know of the loss before anything is sent to it, or it would not be repaired first.
+      sent.end(lost.cause);
+      const rest = run(asked, (bytes) => wait.comment(bytes));
+      const beat = heartbeatOf(decision.route.path);
+      const startedMs = deps.now();
+      const wait = createWait(rest, {
+        everyMs: deps.heartbeatMs(),
+        beat: () => beat?.(slot.name, progressOf(slot, deps.now() - startedMs)) ?? "",
+        now: deps.now,
+      });
+      return { rest, wait };
+    },
+    end: () => {
+      isOver = true;
+      letGoOfBody(call);
+    },
+  };
+}
+
+const progressOf = (slot: Slot, elapsedMs: number): WaitProgress =>
+  slot.record.job === null
+    ? { phase: "continuing", elapsedS: Math.round(elapsedMs / 1000), aboutS: null }
+    : slot.progress();
+
+/** Our own load for another slot took the child's room, or is about to: to go on would take it back. */
+function gaveItsRoom({ known, record }: Slot, sinceMs: number): boolean {
+  const { turn } = known;
+  if (turn !== null && turn.slot !== record.id && turn.claim !== null) return true;
+  const type = typeOf(known, record);
+  const loaded = [...known.slots.values()].filter(
+    (other) => other.id !== record.id && (other.loadStartedMs ?? 0) > sinceMs && typeOf(known, other) === type,
+  );
+  // What is listed may be older than our own load.
+  const others = new Set([...loaded, ...othersOfType(known, record).listed].map(({ model }) => model));
+  const limit = known.listing?.maxModels[type];
+  return loaded.length > 0 && typeof limit === "number" && limit >= 0 && others.size >= limit;
+}
+
+/** The client's request once more, with another path and body. */
+function askFor(call: Call): Ask {
+  return (path, fields, wantsStream) => {
+    const headers = new Headers(call.headers);
+    headers.delete("content-length");
+    headers.set("content-type", "application/json");
+    return {
+      requestId: call.requestId,
+      // llama-server has its own routes at its root, where the slot's URL ends in /v1.
+      url: (base) => (path === "" ? call.url(base) : base.replace(/\/v1$/, "") + path),
+      method: "POST",
+      headers,
+      body: new TextEncoder().encode(JSON.stringify(fields)),
+      wantsStream,
+      model: call.model,
+      lemond: null,
+      maxReplyBytes: call.maxReplyBytes,
+      client: call.client,
+      isContinuation: true,
+    };
+  };
+}
+
+async function attemptToContinue(
+  asked: Questioned,
+  questions: ContinuationDeps["questions"],
+  onComment: (bytes: Uint8Array) => void,
+): Promise<Attempt> {
+  try {
+    const { kind, body, recorded } = asked;
+    const isUsedUp = (tokens: number): boolean => (tokensLeft(body, tokens) ?? 1) <= 0;
+    // Nobody need be asked, not even for the usage.
+    if (isUsedUp(recorded.events) && kind === "chat" && !wantsUsage(body))
+      return ended({ kind, recorded, sentTokens: recorded.events }, null);
+    const answers = await questions(asked);
+    if (answers.kind !== "fits") return { outcome: answers.kind, reason: answers.reason };
+    const seam = { kind, recorded, sentTokens: Math.max(recorded.events, answers.textTokens) };
+    if (isUsedUp(seam.sentTokens)) {
+      const isCounted = kind === "completion" || wantsUsage(body);
+      return ended(seam, isCounted ? await promptTokens(asked, answers.prompt) : null);
+    }
+    return await goOn(asked, continuedBody(body, kind, answers.recorded, seam.sentTokens), seam, onComment);
+  } catch (error) {
+    if (error instanceof DispatchError) return { outcome: "lost", reason: error.code };
+    throw error;
+  }
+}
+
+const ended = (seam: Seam, tokens: number | null): Attempt => ({
+  outcome: "continued",
+  rest: { last: new TextEncoder().encode(lengthReached(seam, tokens)) },
+  to: null,
+});
+
+async function goOn(
+  { slot, ask }: Questioned,
+  body: Fields,
+  seam: Seam,
+  onComment: (bytes: Uint8Array) => void,
+): Promise<Attempt> {
+  const next = ask("", body, true);
+  next.progress = { dialledMs: null, onComment };
+  const sent = await slot.send(next);
+  const { outcome } = sent;
+  letGoOfBody(next);
+  if (outcome.kind !== "reply") return { outcome: "lost", reason: sent.reason ?? outcome.kind };
+  if ("source" in outcome && outcome.framing === "sse" && outcome.status === 200)
+    return { outcome: "continued", rest: { begun: splicedFrom(outcome, seam), sent }, to: sent.target };
+  drop(outcome, sent);
+  return { outcome: "refused", reason: `the child answered ${outcome.status}` };
+}
+
+function tell(
+  attempt: Attempt,
+  { slot, recorded }: Questioned,
+  from: Sent,
+  decision: Decision,
+  { log, metrics, now }: ContinuationDeps,
+  startedMs: number,
+): void {
+  metrics.streamContinued(slot.name, attempt.outcome);
+  if (attempt.outcome !== "continued") {
+    decision.notContinued = attempt.reason;
+    return;
+  }
+  decision.isContinued = true;
+  const childOf = (target: string): string => target.slice(0, -`/${decision.route.path}`.length);
+  log.info("dispatch.stream_continued", {
+    request_id: decision.requestId,
+    slot: slot.name,
+    from: childOf(from.target),
+    to: attempt.to === null ? undefined : childOf(attempt.to),
+    chars: recorded.reasoning.length + recorded.content.length,
+    took_ms: Math.round(now() - startedMs),
+  });
+}

@@ -1,0 +1,120 @@
+// What the new child of a slot is asked before it goes on with a stream: how its template reads the text so far, and how
+// many tokens that is. The questions go through the slot like any request: they wait for its repair, and are repeated once.
+import type { Slot } from "../slots/slot.ts";
+import type { Call } from "./call.ts";
+import { continuedBody, type Fields } from "./eligible.ts";
+import { isRecord, parsed } from "./json.ts";
+import { judge } from "./prompts.ts";
+import type { Kind, Recorded } from "./recording.ts";
+
+/** The client's call with a body and a path of its own. */
+export type Ask = (path: string, body: Fields, wantsStream: boolean) => Call;
+
+export type Answers =
+  /** `recorded` may have lost newlines at the end of its thought. `prompt`: what the client's own messages are to the model. */
+  | { readonly kind: "fits"; readonly recorded: Recorded; readonly textTokens: number; readonly prompt: string }
+  | { readonly kind: "refused"; readonly reason: string }
+  | { readonly kind: "lost"; readonly reason: string };
+
+export interface Questioned {
+  readonly slot: Slot;
+  readonly ask: Ask;
+  readonly kind: Kind;
+  readonly body: Fields;
+  readonly recorded: Recorded;
+}
+
+/** Remembers which children know how to continue a message: one for each slot. */
+export function createQuestions(): (asked: Questioned) => Promise<Answers> {
+  const knowing = new Map<string, string>();
+
+  const chat = async (asked: Questioned): Promise<Answers> => {
+    const { slot, body, recorded } = asked;
+    // Alone, since it waits for the repair: as many waiting requests as streams, not three times as many.
+    const first = await prompt(asked, continuedBody(body, "chat", recorded, 0));
+    if (first.kind !== "answer") return first;
+    const child = `${first.target} ${slot.record.generation}`;
+    const [plain, both] = await Promise.all([
+      prompt(asked, body),
+      knowing.get(slot.name) === child ? null : answer(asked, "/apply-template", bothFlags(asked)),
+    ]);
+    if (plain.kind !== "answer") return plain;
+    if (both?.kind === "lost") return both;
+    if (both && both.status !== 400) return { kind: "refused", reason: "the build cannot continue a message" };
+    if (both) knowing.set(slot.name, child);
+    const verdict = judge(plain.text, first.text, recorded);
+    if (verdict === "unfit") return UNFIT;
+    return verdict === "fits" ? fits(asked, recorded, plain.text, first.text) : withoutNewlines(asked, plain.text);
+  };
+
+  return async (asked) => {
+    const { kind, recorded, body } = asked;
+    if (kind === "chat") return chat(asked);
+    const textTokens = await tokensOf(asked, { content: recorded.content });
+    return { kind: "fits", recorded, textTokens, prompt: String(body["prompt"]) };
+  };
+}
+
+const UNFIT: Answers = { kind: "refused", reason: "the template does not continue the text as it is" };
+
+const bothFlags = ({ body, recorded }: Questioned): Fields => ({
+  ...continuedBody(body, "chat", recorded, 0),
+  add_generation_prompt: true,
+});
+
+/** The template adds the newlines that the thought ends with: they are left out, and the prompt is looked at once more. */
+async function withoutNewlines(asked: Questioned, plain: string): Promise<Answers> {
+  const recorded = { ...asked.recorded, reasoning: asked.recorded.reasoning.replace(/\n+$/, "") };
+  const again = await prompt(asked, continuedBody(asked.body, "chat", recorded, 0));
+  if (again.kind !== "answer") return again;
+  return judge(plain, again.text, recorded) === "fits" ? fits(asked, recorded, plain, again.text) : UNFIT;
+}
+
+/** The text is counted as it stands in the prompt: the tags of a thought were tokens of the answer, too. */
+async function fits(asked: Questioned, recorded: Recorded, plain: string, continued: string): Promise<Answers> {
+  let common = 0;
+  while (common < plain.length && plain[common] === continued[common]) common++;
+  const textTokens = await tokensOf(asked, { content: continued.slice(common), parse_special: true });
+  return { kind: "fits", recorded, textTokens, prompt: plain };
+}
+
+/** How many tokens the prompt is, special ones included; 0 where the child does not say. */
+export const promptTokens = (asked: Questioned, content: string): Promise<number> =>
+  tokensOf(asked, { content, add_special: true, parse_special: true });
+
+async function tokensOf(asked: Questioned, question: Fields): Promise<number> {
+  const said = await answer(asked, "/tokenize", question);
+  const tokens = said.kind === "answer" && isRecord(said.value) ? said.value["tokens"] : null;
+  return Array.isArray(tokens) ? tokens.length : 0;
+}
+
+interface Answer {
+  readonly kind: "answer";
+  readonly status: number;
+  readonly value: unknown;
+  readonly target: string;
+}
+
+type NoAnswer = Extract<Answers, { kind: "refused" | "lost" }>;
+
+async function prompt(asked: Questioned, body: Fields): Promise<(Answer & { readonly text: string }) | NoAnswer> {
+  const said = await answer(asked, "/apply-template", body);
+  if (said.kind === "lost") return said;
+  const text = isRecord(said.value) ? said.value["prompt"] : null;
+  if (said.status === 200 && typeof text === "string") return { ...said, text };
+  return { kind: "refused", reason: `the child answered ${said.status} to its template` };
+}
+
+async function answer(
+  { slot, ask }: Questioned,
+  path: string,
+  body: Fields,
+): Promise<Answer | Extract<Answers, { kind: "lost" }>> {
+  const { outcome, target, reason } = await slot.send(ask(path, body, false));
+  if (outcome.kind !== "reply") return { kind: "lost", reason: reason ?? outcome.kind };
+  if ("source" in outcome) {
+    outcome.source.cut({ kind: "client-gone" });
+    return { kind: "answer", status: outcome.status, value: null, target };
+  }
+  return { kind: "answer", status: outcome.status, value: parsed(new TextDecoder().decode(outcome.body)), target };
+}
