@@ -94,7 +94,7 @@ export async function attempt(call: Sending, dial: Dial): Promise<Outcome> {
 
 async function exchange(call: Sending, { url, objection: ask }: Dial, connection: Connection): Promise<Outcome> {
   if (ask) {
-    const objection = await connection.settle(ask(connection.signal), "reset");
+    const objection = await connection.settle(ask(connection.signal), "reset", valueOf);
     if (objection.kind !== "value") return objection;
     if (objection.value !== null) return { kind: "lost", error: "ConnectError", cause: objection.value };
   }
@@ -102,6 +102,7 @@ async function exchange(call: Sending, { url, objection: ask }: Dial, connection
   const response = await connection.settle(
     fetch(url, { method: call.method, ...upload(call), signal: connection.signal, ...OWN_CONNECTION }),
     "reset",
+    valueOf,
   );
   if (response.kind !== "value") return response;
   const { status, headers: replyHeaders } = response.value;
@@ -115,7 +116,7 @@ async function exchange(call: Sending, { url, objection: ask }: Dial, connection
   const isWhole = framing === "none" && (!call.wantsStream || type.includes("json"));
   const announced = Number(replyHeaders.get("content-length") ?? Number.NaN);
   if (isWhole && announced <= call.maxReplyBytes) {
-    const whole = await connection.settle(response.value.bytes(), "truncated");
+    const whole = await connection.settle(response.value.bytes(), "truncated", valueOf);
     return whole.kind === "value" ? { kind: "reply", status, headers: replyHeaders, body: whole.value } : whole;
   }
   const reader = response.value.body?.getReader();
@@ -138,14 +139,14 @@ function isPlain(headers: Headers): boolean {
   return encoding === null || encoding === "" || encoding.toLowerCase() === "identity";
 }
 
-type Settled<T> = { readonly kind: "value"; readonly value: T } | Ended;
+const valueOf = <T>(value: T): { readonly kind: "value"; readonly value: T } => ({ kind: "value", value });
 
 interface Connection {
   readonly signal: AbortSignal;
   cut(ended: Ended): void;
   heardMs(): number;
   /** `onReset`: what a reset means at this point. */
-  settle<T>(promise: Promise<T>, onReset: "reset" | "truncated"): Promise<Settled<T>>;
+  settle<T, S>(promise: Promise<T>, onReset: "reset" | "truncated", as: (value: T) => S): Promise<S | Ended>;
 }
 
 /** Aborting a fetch does not promise that a pending read settles soon (Bun 1.4.5), so a cut settles it itself. */
@@ -166,13 +167,13 @@ function createConnection(client: AbortSignal): Connection {
     signal: abort.signal,
     cut,
     heardMs: () => heardMs,
-    settle: (promise, onReset) =>
+    settle: (promise, onReset, as) =>
       new Promise((resolve) => {
         pending = resolve;
         promise.then(
           (value) => {
             heardMs = performance.now();
-            resolve(ended ?? { kind: "value", value });
+            resolve(ended ?? as(value));
           },
           (error: unknown) => resolve(ended ?? lost(error, onReset)),
         );
@@ -184,13 +185,11 @@ function createConnection(client: AbortSignal): Connection {
 function createSource(connection: Connection, reader: { read(): Promise<ReaderResult> }): Source {
   return {
     cut: connection.cut,
-    read: async () => {
-      const chunk = await connection.settle(reader.read(), "truncated");
-      if (chunk.kind !== "value") return chunk;
-      return chunk.value.done ? { kind: "end" } : { kind: "bytes", bytes: chunk.value.value };
-    },
+    read: () => connection.settle(reader.read(), "truncated", readOf),
   };
 }
+
+const readOf = (chunk: ReaderResult): Read => (chunk.done ? { kind: "end" } : { kind: "bytes", bytes: chunk.value });
 
 type ReaderResult = { done: false; value: Uint8Array } | { done: true };
 

@@ -52,22 +52,25 @@ export interface Cutter {
   readonly isInside: boolean;
 }
 
+const NOTHING = new Uint8Array();
+
 /** Cuts a stream of bytes where its events or lines end. */
 export function createCutter(framing: Framing): Cutter {
-  let rest: Uint8Array = new Uint8Array();
+  let rest: Uint8Array = NOTHING;
   let isInside = false;
   return {
     whole: (bytes) => {
       const all = rest.length > 0 ? joined([rest, bytes]) : bytes;
       const whole = endOfWhole(framing, all, rest.length);
       if (all.length - whole > MOST_EVENT_BYTES) {
-        rest = new Uint8Array();
+        rest = NOTHING;
         isInside = true;
         return all;
       }
       if (whole > 0) isInside = false;
-      rest = all.subarray(whole);
-      return whole === all.length ? all : all.subarray(0, whole);
+      const isAll = whole === all.length;
+      rest = isAll ? NOTHING : all.subarray(whole);
+      return isAll ? all : all.subarray(0, whole);
     },
     get rest() {
       return rest;
