@@ -6,6 +6,7 @@ import type { Config, LemonadeConfig, SlotConfig } from "../config/config.ts";
 import { isThisMachine } from "../config/machine.ts";
 import type { ListedModel, Seen, SeenChild, SeenLemond, SeenPort } from "./finding.ts";
 import { createLemonade, type HealthAnswer, type LoadedModel, typeOfLabels } from "../lemonade/lemonade.ts";
+import { isDialled } from "../slots/children.ts";
 import { createProbe } from "../lemonade/probe.ts";
 import { plainModel } from "../lemonade/names.ts";
 import { watchChild } from "../lemonade/process.ts";
@@ -84,8 +85,7 @@ async function lookAtChildren(
 
 async function lookAtChild(loaded: LoadedModel, via: SlotConfig["via"]): Promise<SeenChild> {
   // The same rule as for a slot's requests: what they do not dial is nobody's to knock at.
-  const isDialled = loaded.isReachable && via !== "lemond" && (via === "child" || loaded.recipe === "llamacpp");
-  if (!isDialled) return { loaded, isPidVisible: false, sign: null };
+  if (!isDialled({ config: { via } }, loaded)) return { loaded, isPidVisible: false, sign: null };
   const process = watchChild(loaded);
   const isPidVisible = process !== null;
   process?.close();

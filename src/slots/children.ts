@@ -1,4 +1,5 @@
 // Which child a slot has: adopted, found dead, let go of. Reads lemond's listings; starts no repair and no load.
+import type { SlotConfig } from "../config/config.ts";
 import type { LossCause } from "../dispatch/attempt.ts";
 import { isShared, type Listing, type LoadedModel } from "../lemonade/lemonade.ts";
 import { afterFailure, NO_BACK_OFF } from "./backoff.ts";
@@ -27,7 +28,7 @@ export function isSharedUrl({ known }: Move, url: string): boolean {
 
 /** Whether the slot's requests go to the child itself; for the other recipes lemond translates each request. */
 export function isDialled(
-  { config }: SlotRecord,
+  { config }: { readonly config: Pick<SlotConfig, "via"> },
   { recipe, isReachable }: Pick<Child, "recipe" | "isReachable">,
 ): boolean {
   if (config.via === "lemond" || !isReachable) return false;
