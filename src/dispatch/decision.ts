@@ -38,6 +38,8 @@ export interface Decision {
   readonly tokens: TokenReader;
   /** Its stream was cut and went on with another child. */
   isContinued: boolean;
+  /** The slot that was asked, where a fallback of it answers. */
+  fallback: string | null;
   /** Why its stream, which was cut, did not go on. */
   notContinued: string | undefined;
   /** Writes `dispatch.decision` and counts the request. Called once. */
@@ -65,6 +67,7 @@ export function openDecision(route: ModelRoute, requestId: string, deps: Decisio
     waitedMs: null,
     tokens: createTokenReader(),
     isContinued: false,
+    fallback: null,
     notContinued: undefined,
     write: (status) => {
       const { upstream, model, target, wantsStream, label } = decision;
@@ -90,7 +93,7 @@ export function openDecision(route: ModelRoute, requestId: string, deps: Decisio
     end: (how) => {
       if (hasEnded) return;
       hasEnded = true;
-      const { asked, upstream, isSlot, wantsStream, label, waitedMs, tokens, isContinued } = decision;
+      const { asked, upstream, isSlot, wantsStream, label, waitedMs, tokens, isContinued, fallback } = decision;
       records.requestEnded({
         atMs: Date.now(),
         requestId,
@@ -105,7 +108,7 @@ export function openDecision(route: ModelRoute, requestId: string, deps: Decisio
         firstByteMs,
         tookMs: now() - startedMs,
         tokens,
-        fallback: null,
+        fallback,
         isContinued,
       });
     },

@@ -12,6 +12,7 @@ import type { Call, CallProgress } from "./call.ts";
 import { continuationOf } from "./continuation.ts";
 import { type Decision, type DecisionDeps, openDecision } from "./decision.ts";
 import { internalError, notOllama, unavailable } from "./failures.ts";
+import { askWithFallbacks } from "./fallback.ts";
 import { createFind, type FindDeps, isSlot, type Upstream } from "./find.ts";
 import { heartbeatOf, type WaitProgress } from "./heartbeat.ts";
 import { createLemondWays } from "./lemond-way.ts";
@@ -96,11 +97,17 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
 
   /** Never rejects. The decision is written when it resolves. */
   const send = async (upstream: Upstream, call: Call, decision: Decision): Promise<Result> => {
-    const result = await resultOf(upstream, call, decision).catch((error) => thrown(error, call.client, decision));
+    const result = isSlot(upstream)
+      ? await askWithFallbacks(upstream, call, decision, { ...deps, upstreamNamed, ask })
+      : await ask(upstream, call, decision);
     if (result.kind !== "reply" || !result.continuation) letGoOfBody(call);
     decision.write(statusOf(result));
     return result;
   };
+
+  const upstreamNamed = (name: string): Upstream | undefined => deps.slots.get(name) ?? deps.remotes.get(name);
+  const ask = (upstream: Upstream, call: Call, decision: Decision): Promise<Result> =>
+    resultOf(upstream, call, decision).catch((error) => thrown(error, call.client, decision));
 
   const resultOf = async (upstream: Upstream, call: Call, decision: Decision): Promise<Result> => {
     const sent = await upstream.send(call);

@@ -161,9 +161,12 @@ function forStream(headers: Headers): void {
 }
 
 /** Says in the headers which request it was, who was asked, and what was repaired. */
-export function name(headers: Headers, { requestId, upstream, label }: Decision): void {
+export function name(headers: Headers, { requestId, upstream, label, fallback }: Decision): void {
   headers.set("x-request-id", requestId);
-  // A model's name may have characters that no header can carry.
-  if (upstream !== "") headers.set("x-hal0-upstream", upstream.replace(/[^\x20-\x7e]/g, "?"));
+  if (upstream !== "") headers.set("x-hal0-upstream", inHeader(upstream));
   if (label !== null) headers.set("x-hal0-repair", label);
+  if (fallback !== null) headers.set("x-hal0-fallback", inHeader(fallback));
 }
+
+/** A model's name may have characters that no header can carry. */
+const inHeader = (name: string): string => name.replace(/[^\x20-\x7e]/g, "?");

@@ -16,6 +16,8 @@ export interface Metrics {
   streamInterrupted(upstream: string): void;
   /** What some replies of a slot say of their tokens: sums, and the speed of each that is known. */
   answered(slot: string, tokens: { readonly prompt: number; readonly completion: number }, perSecond: number[]): void;
+  /** A fallback of the slot answered. */
+  fellBack(slot: string, upstream: string, reason: string): void;
   /** A stream that lost its child: the new one went on with it, would not, or was lost too. */
   streamContinued(slot: string, outcome: "continued" | "refused" | "lost"): void;
   /** The text for a scrape, with what is true now. */
@@ -81,6 +83,9 @@ export function createMetrics(version: string): Metrics {
   const continued = new Counter(
     named("stream_continued_total", "Cut streams that another child was to go on with.", ["slot", "outcome"]),
   );
+  const fallbacks = new Counter(
+    named("fallbacks_total", "Requests that a fallback of their slot answered.", ["slot", "upstream", "reason"]),
+  );
   const inFlight = new Gauge(named("in_flight", "Requests under way at an upstream.", ["upstream"]));
   const waiting = new Gauge(named("waiting", "Requests held for a slot.", ["slot"]));
   const state = new Gauge(named("slot_state", "1 for the state that the slot is in, else 0.", ["slot", "state"]));
@@ -114,6 +119,7 @@ export function createMetrics(version: string): Metrics {
       tokens.inc({ slot, kind: "completion" }, completion);
       for (const speed of perSecond) tokensPerSecond.observe({ slot }, speed);
     },
+    fellBack: (slot, upstream, reason) => fallbacks.inc({ slot, upstream, reason }),
     streamContinued: (slot, outcome) => continued.inc({ slot, outcome }),
     scrape: async (now) => {
       count();
