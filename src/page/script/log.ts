@@ -27,7 +27,7 @@ export function createLogView(board: Board, server: Server): LogView {
     if (id === "") return board.lines.slice(-MOST_SHOWN);
     const fits = (line: LogLine): boolean => String(line["request_id"] ?? "").startsWith(id);
     const known = new Set(older.map(keyOf));
-    return [...older.filter(fits), ...board.lines.filter((line) => fits(line) && !known.has(keyOf(line)))];
+    return [...older, ...board.lines.filter((line) => fits(line) && !known.has(keyOf(line)))];
   };
 
   const draw = (): void => {
