@@ -28,7 +28,12 @@ export type SlotNamed = (name: string) => Promise<Slot | undefined>;
 /** Asks lemond for its models where it must. */
 export function createSlotNamed(slots: Slots): SlotNamed {
   const known = (name: string): Slot | undefined => {
-    const found = resolve(name, slots.names([]), []);
+    const configured = slots.all().filter(({ record }) => !record.isImplicit);
+    const named = configured.find((slot) => slot.name === name || slot.aliases.includes(name));
+    if (named) return named;
+    // Models are those of the first lemond: another may have one of the same name.
+    const own = slots.first.slots().filter(({ record }) => !record.isImplicit);
+    const found = resolve(name, { ...slots.names([]), slots: own }, []);
     if (found.kind === "slot") return slots.get(found.name);
     return found.kind === "implicit" ? slots.ofModel(found.model) : undefined;
   };

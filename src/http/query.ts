@@ -8,6 +8,7 @@ export function queryOf(url: string): string {
 
 /** The same but for `api_key`. */
 export function queryForLemond(url: string): string {
+  if (!url.includes("?")) return "";
   const pairs = queryOf(url).slice(1).split("&");
   const kept = pairs.filter((pair) => pair !== "" && nameOf(pair) !== "api_key");
   return kept.length > 0 ? `?${kept.join("&")}` : "";

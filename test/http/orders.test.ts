@@ -2,7 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { ended } from "../ended.ts";
 import { errorOf } from "../envelope.ts";
-import { startStack, type Stack } from "../stack.ts";
+import { startLemond } from "../lemond/index.ts";
+import { stackConfig, startStack, type Stack } from "../stack.ts";
 
 const SLOTS = [
   {
@@ -145,4 +146,20 @@ test("a load that lemond refuses with a reason fails in lemond's own words", asy
   expect(response.status).toBeGreaterThanOrEqual(400);
   expect(await response.text()).toContain("out of memory");
   expect((await stack.slot()).state).toBe("error");
+});
+
+test("of two lemonds a slot's name means its own, and a model's name the first", async () => {
+  await using attic = await startLemond();
+  await using stack = await startStack({
+    loaded: [],
+    slots: [{ name: "far", model: "tiny-a", lemonade: "attic" }],
+    lemonades: [{ ...stackConfig(attic.url).lemonade, name: "attic", autoSlots: false }],
+  });
+  expect((await stack.post("/v1/load", { model_name: "far" })).status).toBe(200);
+  expect([stack.lemond.loads(), attic.loads("tiny-a")]).toEqual([0, 1]);
+  expect((await stack.post("/v1/load", { model_name: "tiny-a" })).status).toBe(200);
+  expect([stack.lemond.loads("tiny-a"), attic.loads()]).toEqual([1, 1]);
+  // What unloads everything unloads what the first one has.
+  expect((await stack.post("/v1/unload", "")).status).toBe(200);
+  expect([stack.lemond.unloads("tiny-a"), attic.unloads()]).toEqual([1, 0]);
 });
