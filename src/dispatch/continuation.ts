@@ -78,7 +78,9 @@ export function continuationOf(
     const recorded = recording.result();
     const body = call.body && parsed(new TextDecoder().decode(call.body));
     const objection = isRecord(body) ? objectionTo(body, kind) : "no body";
-    if (gaveItsRoom(slot, begunMs)) decision.notContinued = "its room is another slot's";
+    // A load could outlast the end of the server, and would leave lemond half done.
+    if (slot.known.isDraining) decision.notContinued = "the server is stopping";
+    else if (gaveItsRoom(slot, begunMs)) decision.notContinued = "its room is another slot's";
     else if (objection !== null) decision.notContinued = `the request has ${objection}`;
     else if (!recorded) decision.notContinued = "what was said is not one text";
     else if (isRecord(body)) return { slot, kind, body, recorded, ask: askFor(call) };

@@ -37,6 +37,7 @@ async function rest({ text, reader }: Awaited<ReturnType<typeof until>>): Promis
 describe("a stream whose slot loads", () => {
   test("gets a heartbeat after each silence, then the whole answer and no heartbeat more", async () => {
     await using stack = await startStack({ ...empty, lemond: { loadMs: 1000 } });
+    const beganMs = performance.now();
     const response = await stack.chat({ stream: true, tokens: 5, sim: { tokenMs: 150 } });
     expect(response.status).toBe(200);
     expect(Object.fromEntries(response.headers)).toMatchObject({
@@ -48,10 +49,11 @@ describe("a stream whose slot loads", () => {
     });
     expect(response.headers.get("x-hal0-repair")).toBeNull();
     const all = blocks(await response.text());
+    const tookMs = performance.now() - beganMs;
     const first = all.findIndex((block) => !block.startsWith(":"));
-    // Ten are due; on a busy machine some come late.
+    // Ten are due in a second; on a busy machine some come late, and the load takes longer.
     expect(first).toBeGreaterThanOrEqual(5);
-    expect(first).toBeLessThanOrEqual(11);
+    expect(first).toBeLessThanOrEqual(tookMs / 100);
     for (const block of all.slice(0, first)) expect(block).toMatch(HEARTBEAT);
     expect(all.slice(0, first).some((block) => block.startsWith(": loading of primary"))).toBe(true);
     expect(all.slice(first).filter((block) => !block.startsWith("data: "))).toEqual([]);

@@ -93,7 +93,7 @@ describe.concurrent("a child that is merely slow", () => {
 describe.concurrent("an orphan that still listens and answers /health 200 but nothing else", () => {
   for (const version of ["10.6", "11.7"] as const) {
     test(`is seen for what it is within 15 s with lemond down: 502 (lemond ${version})`, async () => {
-      await using stack = await startStack({ lemond: { version }, lemonade: watched });
+      await using stack = await startStack({ lemond: { version }, lemonade: watched, continues: false });
       const orphan = stack.child();
       const running = await stack.chat({ stream: true, sim: { tokens: 1000, tokenMs: 20 } });
       await stack.lemond.kill({ wedge: true });

@@ -20,7 +20,9 @@ const GRACE_MS = 30_000;
 /** Thirty seconds. */
 const long = { tokens: 3000, tokenMs: 10 };
 
-const start = (more: LemondOptions = {}): Promise<Stack> => startStack({ lemond: { ...lemond, ...more } });
+/** Where a cut stream goes on, somebody waits for a load. */
+const start = (more: LemondOptions = {}): Promise<Stack> =>
+  startStack({ lemond: { ...lemond, ...more }, continues: false });
 
 /** A chat of another client through lemond, which loads its model for it. */
 async function otherChat({ lemond }: Stack, tokens = 4): Promise<Ended> {
