@@ -92,7 +92,12 @@ export function tokensPerSecond({ isStream, firstByteMs, tookMs }: EndedRequest,
 }
 
 /** Null where the request failed, or had lost nothing. */
-export function savedOf({ status, label, fallback, isContinued }: EndedRequest): Saved | null {
+export function savedOf({
+  status,
+  label,
+  fallback,
+  isContinued,
+}: Pick<EndedRequest, "status" | "label" | "fallback" | "isContinued">): Saved | null {
   if (status >= 400) return null;
   if (isContinued) return "continued";
   if (fallback !== null) return "fell_back";

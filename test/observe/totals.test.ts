@@ -1,5 +1,6 @@
 // What is counted by day.
 import { expect, test } from "bun:test";
+import { savedOf } from "../../src/observe/requests.ts";
 import { createTotals, type Day } from "../../src/observe/totals.ts";
 
 const at = (day: number, hour = 12): number => new Date(2026, 10, day, hour).getTime();
@@ -33,4 +34,20 @@ test("a year leaves a handful of days", () => {
   for (let day = 1; day <= 365; day++) totals.add(new Date(2026, 0, day).getTime(), served);
   expect(totals.days().length).toBeLessThan(20);
   expect(totals.headline(new Date(2026, 0, 365).getTime()).week.served).toBe(7);
+});
+
+test.each([
+  [{ label: null }, null],
+  [{ label: "recovered" }, "recovered"],
+  [{ label: "retargeted" }, "recovered"],
+  [{ label: "alive" }, "recovered"],
+  // Nothing was lost: it only had to be loaded.
+  [{ label: "loaded" }, null],
+  [{ label: "recovered", status: 502 }, null],
+  [{ fallback: "primary" }, "fell_back"],
+  [{ fallback: "primary", status: 499 }, null],
+  [{ label: "recovered", isContinued: true }, "continued"],
+  [{ isContinued: true, status: 502 }, null],
+] as const)("a request with %j counts as saved: %p", (more, saved) => {
+  expect(savedOf({ status: 200, label: null, fallback: null, isContinued: false, ...more })).toBe(saved);
 });
