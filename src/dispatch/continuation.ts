@@ -1,19 +1,19 @@
 // Goes on with a stream whose child was lost: keeps what it has said and the request it answers, asks the slot's new child
 // whether it would go on, and gives the relay the rest. What does not fit is broken off as ever. Once for each stream.
 import { DispatchError } from "../http/errors.ts";
-import { othersOfType, typeOf } from "../slots/roster.ts";
 import type { Slot } from "../slots/slot.ts";
 import type { Ended, Lost } from "./attempt.ts";
 import type { Begun } from "./beginning.ts";
 import type { Call, Sent } from "./call.ts";
 import type { Decision, DecisionDeps } from "./decision.ts";
 import { drop } from "./drop.ts";
-import { continuedBody, type Fields, objectionTo, tokensLeft, wantsUsage } from "./eligible.ts";
+import { continuedBody, type Fields, isUsageMissing, isWhole, objectionTo, tokensLeft } from "./eligible.ts";
 import { heartbeatOf, type WaitProgress } from "./heartbeat.ts";
 import { isRecord, parsed } from "./json.ts";
 import { type Ask, type createQuestions, promptTokens, type Questioned } from "./questions.ts";
 import { createRecording, type Kind } from "./recording.ts";
-import { lengthReached, type Seam } from "./splice.ts";
+import { gaveItsRoom } from "./room.ts";
+import { lastEvents, type Seam } from "./splice.ts";
 import { splicedFrom } from "./spliced.ts";
 import { letGoOfBody } from "./upload.ts";
 import { createWait, type Wait } from "./wait.ts";
@@ -74,12 +74,15 @@ export function continuationOf(
   let isOver = false;
 
   const begin = (lost: Lost): Questioned | null => {
-    if (isOver || lost.cause === "unloaded" || lost.cause === "stopping") return null;
+    if (isOver) return null;
     const recorded = recording.result();
     const body = call.body && parsed(new TextDecoder().decode(call.body));
     const objection = isRecord(body) ? objectionTo(body, kind) : "no body";
+    if (isRecord(body) && recorded && isWhole(body, kind, recorded))
+      return { slot, kind, body, recorded, ask: askFor(call) };
     // A load could outlast the end of the server, and would leave lemond half done.
-    if (slot.known.isDraining) decision.notContinued = "the server is stopping";
+    if (lost.cause === "unloaded") decision.notContinued = "an operator unloaded its model";
+    else if (slot.known.isDraining || lost.cause === "stopping") decision.notContinued = "the server is stopping";
     else if (gaveItsRoom(slot, begunMs)) decision.notContinued = "its room is another slot's";
     else if (objection !== null) decision.notContinued = `the request has ${objection}`;
     else if (!recorded) decision.notContinued = "what was said is not one text";
@@ -94,7 +97,7 @@ export function continuationOf(
       if (attempt.outcome === "continued" && "sent" in attempt.rest) drop(attempt.rest.begun, attempt.rest.sent);
       return null;
     }
-    tell(attempt, asked, sent, decision, deps, startedMs);
+    if (!isWhole(asked.body, asked.kind, asked.recorded)) tell(attempt, asked, sent, decision, deps, startedMs);
     return attempt.outcome === "continued" ? attempt.rest : null;
   };
 
@@ -130,20 +133,6 @@ const progressOf = (slot: Slot, elapsedMs: number): WaitProgress =>
     ? { phase: "continuing", elapsedS: Math.round(elapsedMs / 1000), aboutS: null }
     : slot.progress();
 
-/** Our own load for another slot took the child's room, or is about to: to go on would take it back. */
-function gaveItsRoom({ known, record }: Slot, sinceMs: number): boolean {
-  const { turn } = known;
-  if (turn !== null && turn.slot !== record.id && turn.claim !== null) return true;
-  const type = typeOf(known, record);
-  const loaded = [...known.slots.values()].filter(
-    (other) => other.id !== record.id && (other.loadStartedMs ?? 0) > sinceMs && typeOf(known, other) === type,
-  );
-  // What is listed may be older than our own load.
-  const others = new Set([...loaded, ...othersOfType(known, record).listed].map(({ model }) => model));
-  const limit = known.listing?.maxModels[type];
-  return loaded.length > 0 && typeof limit === "number" && limit >= 0 && others.size >= limit;
-}
-
 /** The client's request once more, with another path and body. */
 function askFor(call: Call): Ask {
   return (path, fields, wantsStream) => {
@@ -176,14 +165,14 @@ async function attemptToContinue(
     const { kind, body, recorded } = asked;
     const isUsedUp = (tokens: number): boolean => (tokensLeft(body, tokens) ?? 1) <= 0;
     // Nobody need be asked, not even for the usage.
-    if (isUsedUp(recorded.events) && kind === "chat" && !wantsUsage(body))
+    if (isWhole(body, kind, recorded) || (isUsedUp(recorded.events) && !isUsageMissing(body, kind, recorded)))
       return ended({ kind, recorded, sentTokens: recorded.events }, null);
     const answers = await questions(asked);
     if (answers.kind !== "fits") return { outcome: answers.kind, reason: answers.reason };
     const seam = { kind, recorded, sentTokens: Math.max(recorded.events, answers.textTokens) };
-    if (isUsedUp(seam.sentTokens)) {
-      const isCounted = kind === "completion" || wantsUsage(body);
-      return ended(seam, isCounted ? await promptTokens(asked, answers.prompt) : null);
+    if (recorded.end !== "open" || isUsedUp(seam.sentTokens)) {
+      const isMissing = isUsageMissing(body, kind, recorded);
+      return ended(seam, isMissing ? await promptTokens(asked, answers.prompt) : null);
     }
     return await goOn(asked, continuedBody(body, kind, answers.recorded, seam.sentTokens), seam, onComment);
   } catch (error) {
@@ -194,7 +183,7 @@ async function attemptToContinue(
 
 const ended = (seam: Seam, tokens: number | null): Attempt => ({
   outcome: "continued",
-  rest: { last: new TextEncoder().encode(lengthReached(seam, tokens)) },
+  rest: { last: new TextEncoder().encode(lastEvents(seam, tokens)) },
   to: null,
 });
 

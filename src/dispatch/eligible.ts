@@ -72,6 +72,14 @@ export function continuedBody(body: Fields, kind: Kind, recorded: Recorded, sent
   };
 }
 
+/** llama-server counts each completion, and a chat where that was asked for. */
+export const isUsageMissing = (body: Fields, kind: Kind, { end }: Recorded): boolean =>
+  (end === "open" || end === "finished") && (kind === "completion" || wantsUsage(body));
+
+/** All was said but [DONE]: a loss that the client need not hear of. */
+export const isWhole = (body: Fields, kind: Kind, recorded: Recorded): boolean =>
+  recorded.end !== "open" && !isUsageMissing(body, kind, recorded);
+
 export function wantsUsage(body: Fields): boolean {
   return field(body["stream_options"], "include_usage") === true;
 }

@@ -10,6 +10,8 @@ export interface Recorded {
   readonly content: string;
   /** Events that carried text: the least number of tokens. */
   readonly events: number;
+  /** How far its end has come: not at all, with its reason, with its usage too, or with [DONE]. */
+  readonly end: "open" | "finished" | "counted" | "done";
   readonly id: unknown;
   readonly created: unknown;
   readonly model: unknown;
@@ -18,7 +20,7 @@ export interface Recorded {
 export interface Recording {
   /** Whole SSE events that have gone to the client. */
   seen(events: Uint8Array): void;
-  /** Null where the stream cannot be gone on with: no text yet, or something that text cannot repeat. */
+  /** Null where the stream cannot be gone on with: nothing said yet, or something that text cannot repeat. */
   result(): Recorded | null;
 }
 
@@ -37,6 +39,7 @@ export function createRecording(kind: Kind): Recording {
   let reasoningBytes = 0;
   let events = 0;
   let first: { id: unknown; created: unknown; model: unknown } | null = null;
+  let end: Recorded["end"] = "open";
   let isUsable = true;
 
   const giveUp = (): void => {
@@ -66,12 +69,19 @@ export function createRecording(kind: Kind): Recording {
   };
 
   const event = (data: string): void => {
+    if (end !== "open" && data.trim() === "[DONE]") {
+      end = "done";
+      return;
+    }
     const piece = read(data, kind);
-    if (piece === null) return giveUp();
+    const hasText = piece !== null && (piece.reasoning !== "" || piece.content !== "");
+    if (piece === null || (hasText && end !== "open")) return giveUp();
     first ??= { id: piece.id, created: piece.created, model: piece.model };
     if (piece.reasoning !== "") addReasoning(piece.reasoning);
     if (piece.content !== "") add(piece.content);
-    if (piece.reasoning !== "" || piece.content !== "") events++;
+    if (hasText) events++;
+    if (piece.isFinished) end = "finished";
+    if (piece.isCounted && end === "finished") end = "counted";
   };
 
   return {
@@ -87,10 +97,11 @@ export function createRecording(kind: Kind): Recording {
       }
     },
     result: () => {
-      if (!isUsable || !first || bytes === 0) return null;
+      if (!isUsable || !first || (bytes === 0 && end === "open")) return null;
       return {
         ...first,
         events,
+        end,
         reasoning: decoder.decode(text.subarray(0, reasoningBytes)),
         content: decoder.decode(text.subarray(reasoningBytes, bytes)),
       };
@@ -104,19 +115,22 @@ interface Piece {
   readonly model: unknown;
   readonly reasoning: string;
   readonly content: string;
+  readonly isFinished: boolean;
+  readonly isCounted: boolean;
 }
 
-/** Null for an event that says more than the next piece of one text: the end, a tool call, an error, a second choice. */
+/** Null for an event that says more than the next piece of one text, or its end: a tool call, an error, a second choice. */
 function read(data: string, kind: Kind): Piece | null {
   const value = parsed(data); // Null for [DONE], too.
   if (!isRecord(value) || value["error"] !== undefined || !Array.isArray(value["choices"])) return null;
-  const { id, created, model } = value;
+  const { id, created, model, usage } = value;
   const [choice, second] = value["choices"];
-  if (choice === undefined) return { id, created, model, reasoning: "", content: "" };
+  const common = { id, created, model, isCounted: isRecord(usage) };
+  if (choice === undefined) return { ...common, reasoning: "", content: "", isFinished: false };
   if (second !== undefined || !isRecord(choice) || (choice["index"] ?? 0) !== 0) return null;
-  if ((choice["finish_reason"] ?? null) !== null || (choice["logprobs"] ?? null) !== null) return null;
+  if ((choice["logprobs"] ?? null) !== null) return null;
   const said = kind === "chat" ? saidIn(choice["delta"]) : textOf(choice["text"], "");
-  return said && { id, created, model, ...said };
+  return said && { ...common, ...said, isFinished: (choice["finish_reason"] ?? null) !== null };
 }
 
 const CARRIED = new Set(["role", "content", "reasoning_content"]);

@@ -59,9 +59,10 @@ function wholeUsage(usage: Readonly<Record<string, unknown>>, sentTokens: number
   };
 }
 
-/** The end of a stream whose child was lost when the client's limit of tokens was used up: nothing is left to ask for. */
-export function lengthReached({ kind, recorded, sentTokens }: Seam, promptTokens: number | null): string {
-  const { id, created, model } = recorded;
+/** What is missing of a stream whose text is all there: its reason (the limit was used up), its usage, and [DONE]. */
+export function lastEvents({ kind, recorded, sentTokens }: Seam, promptTokens: number | null): string {
+  const { id, created, model, end } = recorded;
+  if (end === "done") return "";
   const total_tokens = (promptTokens ?? 0) + sentTokens;
   const usage =
     promptTokens === null
@@ -72,8 +73,9 @@ export function lengthReached({ kind, recorded, sentTokens }: Seam, promptTokens
   const said = kind === "chat" ? { delta: {} } : { text: "", logprobs: null };
   const last = [{ finish_reason: "length", index: 0, ...said }];
   // llama-server gives the usage of a chat an event of its own, and that of a completion the last one's.
-  const end = kind === "chat" && promptTokens !== null ? chunk(last, {}) + chunk([], usage) : chunk(last, usage);
-  return `${end}data: [DONE]\n\n`;
+  const hasOwn = kind === "chat" && promptTokens !== null;
+  const reason = end === "open" ? chunk(last, hasOwn ? {} : usage) : "";
+  return `${reason}${hasOwn ? chunk([], usage) : ""}data: [DONE]\n\n`;
 }
 
 const OBJECT = { chat: "chat.completion.chunk", completion: "text_completion" } as const;

@@ -169,6 +169,30 @@ describe("a cut chat goes on", () => {
     }
   });
 
+  test("to its end alone, where that had begun when it was cut", async () => {
+    await using stack = await startStack(speaking({ text: "Rot." }));
+    for (const last of ['"finish_reason":"stop"', '"usage":', "[DONE]"]) {
+      const whole = await undisturbed(stack);
+      const response = await stack.post(CHAT, { ...ask, sim: { tokenMs: 150 } });
+      const reader = response.body?.getReader();
+      let text = "";
+      while (!text.includes(last)) text += Buffer.from((await reader?.read())?.value ?? []).toString();
+      await stack.child().kill();
+      for (let step = await reader?.read(); step && !step.done; step = await reader?.read())
+        text += Buffer.from(step.value).toString();
+      expect(heard(text)).toMatchObject({
+        ...whole,
+        usage: expect.objectContaining({ prompt_tokens: whole.usage?.prompt_tokens }),
+      });
+      expect(text.match(/\[DONE\]/g)?.length).toBe(1);
+      expect(text.match(/finish_reason":"stop/g)?.length).toBe(1);
+      expect(text.match(/"usage"/g)?.length).toBe(1);
+      await stack.slotIs(({ state }) => state === "ready");
+    }
+    expect(stack.logged("dispatch.stream_interrupted")).toEqual([]);
+    expect(await outcomes(stack)).toEqual({ continued: 1 });
+  });
+
   test("although its stop sequence lies across the seam", async () => {
     const text = "Rot, grün und blau. Das war es, mehr nicht, und damit ist Schluss.";
     await using stack = await startStack(speaking({ text }));
@@ -295,7 +319,8 @@ describe("a cut stream breaks off as ever", () => {
   test("that an operator unloaded", async () => {
     await using stack = await startStack(speaking({ says: "counted" }, { server: { drainMs: 50 } }));
     const unload = (stack: Stack): unknown => stack.post("/api/slots/primary/unload", {});
-    await expectBroken(stack, { how: unload, body: { ...ask, max_tokens: 1000 } }, undefined);
+    const reason = "an operator unloaded its model";
+    await expectBroken(stack, { how: unload, body: { ...ask, max_tokens: 1000 } }, reason);
     expect(stack.lemond.loads()).toBe(1);
   });
 

@@ -61,7 +61,7 @@ describe("a completion", () => {
   );
 });
 
-const recorded = { events: 2, id: "", created: 0, model: "", reasoning: "", content: "Red" };
+const recorded = { events: 2, end: "open", id: "", created: 0, model: "", reasoning: "", content: "Red" } as const;
 
 describe("the new child is asked", () => {
   test("for the rest of an answer", () =>

@@ -91,6 +91,8 @@ const CASES: Readonly<Record<string, Case>> = {
 
 describe.each(Object.entries(CASES))("%s", (_, { before = head, continued, content = "", reasoning = "", verdict }) => {
   test(verdict, () =>
-    expect(judge(before, continued, { content, reasoning, events: 1, id: "", created: 0, model: "" })).toBe(verdict),
+    expect(
+      judge(before, continued, { content, reasoning, events: 1, end: "open", id: "", created: 0, model: "" }),
+    ).toBe(verdict),
   );
 });

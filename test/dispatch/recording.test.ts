@@ -18,6 +18,27 @@ function recorded(events: readonly string[], kind: Kind = "chat") {
   return recording.result();
 }
 
+const finish = chat({}, { finish_reason: "stop" });
+const counted = event({ choices: [], ...head, usage: { completion_tokens: 1 } });
+
+describe("a recording knows how far the end has come:", () => {
+  test.each<[string, readonly string[], string]>([
+    ["not at all", [role, said("a")], "open"],
+    ["its reason is there", [role, said("a"), finish], "finished"],
+    ["its usage is, too", [role, said("a"), finish, counted], "counted"],
+    ["all is there", [role, said("a"), finish, counted, "data: [DONE]\n\n"], "done"],
+    ["all is there, and no usage was asked for", [said("a"), finish, "data: [DONE]\n\n"], "done"],
+    ["an empty answer's end, too", [role, finish], "finished"],
+    ["usage with each event is no end", [said("a"), counted], "open"],
+  ])("%s", (_, events, end) => expect(recorded(events)?.end as string).toBe(end));
+
+  test("a completion's reason and usage are one event", () => {
+    const choices = [{ text: "", index: 0, logprobs: null, finish_reason: "length" }];
+    const last = event({ choices, ...head, usage: { completion_tokens: 1 } });
+    expect(recorded([completion("a"), last], "completion")?.end).toBe("counted");
+  });
+});
+
 describe("a recording has", () => {
   test.each<[string, readonly string[], { reasoning: string; content: string; events: number }]>([
     ["the content", [role, said("Hel"), said("lo")], { reasoning: "", content: "Hello", events: 2 }],
@@ -34,7 +55,7 @@ describe("a recording has", () => {
     ],
   ])("%s", (_, events, expected) => {
     const { id, created, model } = head;
-    expect(recorded(events)).toEqual({ ...expected, id, created, model });
+    expect(recorded(events)).toEqual({ ...expected, end: "open", id, created, model });
   });
 
   test("the text of a completion", () =>
@@ -61,8 +82,8 @@ describe("a recording has", () => {
 
 describe("there is no recording of", () => {
   test.each<[string, readonly string[]]>([
-    ["a stream that has ended", [said("a"), chat({}, { finish_reason: "stop" })]],
-    ["one with its usage", [said("a"), "data: [DONE]\n\n"]],
+    ["an end that did not begin", [said("a"), "data: [DONE]\n\n"]],
+    ["text behind the end", [said("a"), chat({}, { finish_reason: "stop" }), said("b")]],
     ["a tool call", [said("a"), chat({ tool_calls: [{ index: 0 }] })]],
     ["what text cannot repeat", [said("a"), chat({ refusal: "no" })]],
     ["a second choice", [said("a"), event({ choices: [{ index: 1, delta: { content: "b" } }], ...head })]],

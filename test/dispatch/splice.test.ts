@@ -1,11 +1,19 @@
 // The splice: the events of a new stream as the rest of a cut one. Recorded streams of a real llama-server and tables.
 import { describe, expect, test } from "bun:test";
 import { splicedFrom } from "../../src/dispatch/spliced.ts";
-import { lengthReached, type Seam, splice } from "../../src/dispatch/splice.ts";
+import { lastEvents, type Seam, splice } from "../../src/dispatch/splice.ts";
 import { createRecording } from "../../src/dispatch/recording.ts";
 import { pieces, relayed, sourceOf } from "../relayed.ts";
 
-const recorded = { events: 2, id: "chatcmpl-1", created: 1, model: "m", reasoning: "", content: "1. Red:" };
+const recorded = {
+  events: 2,
+  end: "open",
+  id: "chatcmpl-1",
+  created: 1,
+  model: "m",
+  reasoning: "",
+  content: "1. Red:",
+} as const;
 const seam: Seam = { kind: "chat", recorded, sentTokens: 4 };
 const old = { created: 1, id: "chatcmpl-1", model: "m" };
 const fresh = { created: 9, id: "chatcmpl-9", model: "/models/m.gguf", object: "chat.completion.chunk" };
@@ -78,7 +86,7 @@ describe("usage", () => {
 
 describe("a stream whose limit was used up when it was cut", () => {
   test("ends with the reason, the usage where it is wanted, and [DONE]", () => {
-    const texts = [null, 38].map((prompt) => lengthReached(seam, prompt).split("\n\n"));
+    const texts = [null, 38].map((prompt) => lastEvents(seam, prompt).split("\n\n"));
     const last = { choices: [{ finish_reason: "length", index: 0, delta: {} }], ...old, object: fresh.object };
     const usage = { completion_tokens: 4, prompt_tokens: 38, total_tokens: 42 };
     const [plain, counted] = texts.map((events) => events.slice(0, -2).map((event) => JSON.parse(event.slice(5))));
@@ -87,8 +95,16 @@ describe("a stream whose limit was used up when it was cut", () => {
     expect(texts.map((events) => events.at(-2))).toEqual(["data: [DONE]", "data: [DONE]"]);
   });
 
+  test("and whose end had begun gets what is missing of it", () => {
+    const done = "data: [DONE]\n\n";
+    const of = (end: "finished" | "counted" | "done", prompt: number | null): string =>
+      lastEvents({ ...seam, recorded: { ...recorded, end } }, prompt);
+    expect([of("finished", null), of("counted", null), of("done", null)]).toEqual([done, done, ""]);
+    expect(of("finished", 38)).toMatch(/^data: \{"choices":\[\],.*"total_tokens":42\}\}\n\ndata: \[DONE\]\n\n$/);
+  });
+
   test("of completions has the usage in its last event", () => {
-    const [event = "", done] = lengthReached({ ...seam, kind: "completion" }, 3).split("\n\n");
+    const [event = "", done] = lastEvents({ ...seam, kind: "completion" }, 3).split("\n\n");
     expect(JSON.parse(event.slice(5))).toEqual({
       choices: [{ finish_reason: "length", index: 0, text: "", logprobs: null }],
       ...old,
