@@ -98,9 +98,18 @@ function valuesOf(
   const values: Record<string, unknown> = {};
   for (const name of names) {
     const span = spans.get(name);
-    if (span) values[name] = valueAt(body, span);
+    if (span) values[name] = judgedValue(body, span);
   }
   return values;
+}
+
+/** The scan of a large body leaves control characters inside its long strings to be found by whoever reads them. */
+function judgedValue(body: Uint8Array, span: Span): unknown {
+  try {
+    return valueAt(body, span);
+  } catch {
+    throw invalid("", "is not valid JSON");
+  }
 }
 
 /** The fields of these names in a JSON object. Throws like `readAsked`. */
@@ -114,7 +123,11 @@ export function readFields(body: Uint8Array, names: readonly string[]): Record<s
 export function readObject(body: Uint8Array): Record<string, unknown> {
   const scan = scanFields(body, []);
   if (!scan.ok) throw invalid("", scan.fault);
-  return JSON.parse(new TextDecoder().decode(body));
+  try {
+    return JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    throw invalid("", "is not valid JSON"); // As in `judgedValue`.
+  }
 }
 
 function invalid(path: string, fault: string): DispatchError {

@@ -195,6 +195,24 @@ describe("a body over the limit", () => {
   });
 });
 
+test("a large body with a control character far inside what is looked at is refused like a small one", async () => {
+  await using stack = await startStack();
+  const long = `${CANARY}${"x".repeat(300_000)}\n`;
+  const broken = (fields: object): string => JSON.stringify(fields).replace("x\\n", "x\n");
+  const requests = [
+    ["/v1/chat/completions", broken({ model: long })],
+    ["/v1/chat/completions", broken({ model: "primary", messages: [], tools: [{ description: long }] })],
+    ["/v1/unload", broken({ model_name: "tiny-a", note: long })],
+  ] as const;
+  for (const [path, body] of requests) {
+    const response = await stack.post(path, body);
+    expect(response.status).toBe(400);
+    expect(await errorOf(response)).toMatchObject({ code: "request.invalid", details: { path: "" } });
+  }
+  expect([stack.lemond.unloads(), stack.lemond.unloadAlls(), stack.child().prompts()]).toEqual([0, 0, 0]);
+  expect(JSON.stringify(stack.lines)).not.toContain(CANARY);
+});
+
 describe("an operator's swap", () => {
   test.each(["", "{", "[]", "5", "null", "{}", '{"model":5}', '{"model":""}', '{"model":null}', '{"Model":"tiny-b"}'])(
     "with the body %p is refused, and nothing is unloaded",
