@@ -222,6 +222,8 @@ export function examined(move: Move, child: Child, how: ChildQuestion, sign: Chi
 /** Its port refuses although our sockets to it are open: lemond evicts it for somebody else, and it waits for us to hang up. */
 export function portRefused(move: Move, child: Child): void {
   child.isEvicted ||= child.attempts > 0;
+  for (const { job } of move.known.slots.values())
+    if (job?.suspect === child.id && job.loads === 0) job.isContested ||= child.isEvicted;
   cutAttempts(move, child.id, "evicted");
 }
 

@@ -1,7 +1,7 @@
 // The answers that lemond and its children may give: each outcome of each question is a kind of move, where the budget allows it.
 import type { Done, HealthAnswer } from "../../src/lemonade/lemonade.ts";
 import type { Child, ChildQuestion } from "../../src/slots/known.ts";
-import { forgetSent, happen, passUntil } from "./happen.ts";
+import { forgetSent, happen, mayPass, passUntil, SILENCE_MS } from "./happen.ts";
 import {
   checkpointOf,
   type Health,
@@ -19,7 +19,6 @@ import {
 import type { Kind } from "./moves.ts";
 import { type Budget, type Pending, replaced, type World } from "./world.ts";
 
-const SILENCE_MS = 3000;
 const NOT_LOADED: Done = { ok: false, status: 404, error: "Model not loaded", reply: null };
 const FAILED: Done = { ok: false, status: 500, error: "it failed", reply: null };
 const AWAY: Done = { ok: false, status: null, error: "ECONNREFUSED", reply: null };
@@ -89,10 +88,10 @@ const health: readonly Kind[] = [
   answer(
     "lemond does not answer for 3 s",
     "health",
-    isUp,
+    (world, { askedMs }) => isUp(world) && mayPass(world, askedMs + SILENCE_MS),
     (world, asked) => {
       world.awayMs = world.nowMs;
-      passUntil(world, Math.max(world.nowMs, asked.askedMs + SILENCE_MS));
+      passUntil(world, asked.askedMs + SILENCE_MS);
       say(world, asked, { kind: "silent", cause: "no answer in time" });
     },
     "silences",
@@ -126,9 +125,10 @@ const children: readonly Kind[] = [
   answer(
     "the child does not answer for 3 s",
     "sign",
-    (world, { child, how }) => how !== "pid" && ["ok", "loading"].includes(signOf(world, child, how)),
-    (world, { question, child, how }) => {
-      passUntil(world, world.nowMs + SILENCE_MS);
+    (world, { child, how, askedMs }) =>
+      how !== "pid" && mayPass(world, askedMs + SILENCE_MS) && ["ok", "loading"].includes(signOf(world, child, how)),
+    (world, { question, child, how, askedMs }) => {
+      passUntil(world, askedMs + SILENCE_MS);
       happen(world, { kind: "sign", question, child, how, sign: "silent" });
     },
     "busy",

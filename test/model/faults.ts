@@ -197,6 +197,14 @@ export const faults: readonly Fault[] = [
     law: "another client's eviction is fought",
   },
   {
+    name: "an eviction that is noticed while the slot is looked at is forgotten",
+    file: "children.ts",
+    right: "job.isContested ||= child.isEvicted;",
+    wrong: "job.isContested ||= false;",
+    scenario: "another client's load while the slot is looked at",
+    law: "another client's eviction is fought",
+  },
+  {
     name: "the answer to an older question counts",
     file: "step.ts",
     right: "if (job?.question !== question) continue;",

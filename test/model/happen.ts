@@ -13,8 +13,8 @@ export function happen(world: World, event: Event): void {
   const events: Event[] = [event];
   for (let next = events.shift(); next; next = events.shift()) {
     const before = standing(world);
-    const effects = step(world.known, next, world.nowMs);
     noteContest(world, next);
+    const effects = step(world.known, next, world.nowMs);
     for (const effect of effects) {
       judgeEffect(world, before, next, effect);
       carryOut(world, effect, events);
@@ -28,6 +28,13 @@ export function happen(world: World, event: Event): void {
 export function nextWakeMs({ known, nowMs }: World): number {
   return Math.max(nowMs, Math.ceil(wakeAt(known) / GRID_MS) * GRID_MS);
 }
+
+/** No question stays without an answer for longer. */
+export const SILENCE_MS = 3000;
+
+/** Whether all that is asked may still be answered then. */
+export const mayPass = ({ pending }: World, atMs: number): boolean =>
+  pending.every((one) => !("askedMs" in one) || atMs <= one.askedMs + SILENCE_MS);
 
 /** The clock goes on, and timers ring on the way. */
 export function passUntil(world: World, untilMs: number): void {
@@ -67,7 +74,13 @@ function carryOut(world: World, effect: Effect, events: Event[]): void {
     case "ask-lemond":
       return expect(world, { kind: "health", question: effect.question, askedMs: world.nowMs, answered: null });
     case "ask-child":
-      return expect(world, { kind: "sign", question: effect.question, child: effect.child.id, how: effect.how });
+      return expect(world, {
+        kind: "sign",
+        question: effect.question,
+        child: effect.child.id,
+        how: effect.how,
+        askedMs: world.nowMs,
+      });
     case "unload": {
       const { slot, job } = effect;
       return expect(world, { kind: "unload", slot: slot.id, job: job.id, model: slot.model });

@@ -101,9 +101,9 @@ export function keyOf(world: World): string {
         return `h${whose}${since(askedMs, 3000)}${isOurs}${weight(question)}${answered !== null}${listed}`;
       }
       case "sign": {
-        const { question, child, how } = pending;
+        const { question, child, how, askedMs } = pending;
         const isExamination = known.children.get(child)?.examination === question;
-        return `s${childKey(child)}${how}${isExamination}${slots.findIndex(({ job }) => job?.question === question)}`;
+        return `s${childKey(child)}${how}${since(askedMs, 3000)}${isExamination}${slots.findIndex(({ job }) => job?.question === question)}`;
       }
       case "load":
         return `l${place(pending.slot)}${pending.model}${pending.isBegun}${pending.isEvicting}${pending.isAnew}`;
@@ -149,6 +149,6 @@ function historyKey({ nowMs, budget, orders, sent, awayMs, leftMs, failedMs, con
   let key = `;${Object.values(budget)}${orders}${since(awayMs, 8000)}${leftMs === nowMs}`;
   for (const model in sent) key += `${model}${sent[model]?.loads}${sent[model]?.unloads}`;
   for (const slot in failedMs) key += `f${slot}.${since(failedMs[slot] ?? -Infinity, 5000)}`;
-  for (const slot in contested) key += `c${slot}.${since(contested[slot] ?? -Infinity, 11_000)}`;
+  for (const slot in contested) key += `c${slot}.${since(contested[slot] ?? -Infinity, 31_000)}`;
   return key;
 }

@@ -106,6 +106,12 @@ function judgeReason(world: World, before: Before, request: Request, failure: Fa
   const { slot } = request;
   if (failure.kind === "draining" && !world.isDraining)
     breaks(world, "a request hears that the server ends, which is not so");
+  const own = world.known.slots.get(slot);
+  const isElsewhere =
+    !own || (request.model !== null && !isModelAt(world.known, own.model, checkpointOf(request.model)));
+  if (failure.kind === "elsewhere" && !isElsewhere)
+    breaks(world, "a request hears that its model is elsewhere, which is not so");
+  if (failure.kind === "overloaded") breaks(world, "a request hears that too many wait, which is not so");
   if (failure.kind !== "lost") return;
   if (failure.reason === "lemond does not answer" && !isAway(world))
     breaks(world, "a request hears that lemond does not answer, which is not so");
@@ -174,7 +180,7 @@ function judgeLoad(world: World, slot: SlotRecord): void {
   const isFree = known.listing?.loaded.some(({ model }) => model === VISITOR) && !isFull(known, slot.model);
   // A use in this very moment is in no listing yet.
   const usedMs = lemond.visitorUsedMs === nowMs ? lemond.visitorUsedBeforeMs : lemond.visitorUsedMs;
-  const isOld = nowMs - (lemond.visitor === "listed" ? usedMs : sinceMs + 8000) >= 2000;
+  const isOld = nowMs - (lemond.visitor === "listed" ? usedMs : sinceMs + 8000) >= 2000 || nowMs - sinceMs >= 30_000;
   const isUrgent = slot.held.some((id) => {
     const request = known.requests.get(id);
     return request && nowMs >= (request.heldSinceMs + request.heldUntilMs) / 2;
@@ -204,6 +210,8 @@ export function isFull({ listing }: Known, model: string): boolean {
 export function noteContest(world: World, event: Event): void {
   const isTold = event.kind === "port-refused" || (event.kind === "sign" && event.sign === "refused");
   const child = isTold ? world.known.children.get(event.child) : undefined;
+  // What a job asks may be asked in the moment in which a child that has crashed still has our connections.
+  if (event.kind === "sign" && child?.examination !== event.question) return;
   if (!child || child.attempts === 0 || !world.lemond.visited.includes(child.pid ?? -1)) return;
   for (const slot of world.known.slots.values())
     if (slot.child === child.id || slot.job?.suspect === child.id || slot.dead === child.id)

@@ -2,7 +2,7 @@
 // answer, a child), so that a run can be told in words and made again.
 import type { Event } from "../../src/slots/known.ts";
 import { answers } from "./answers.ts";
-import { happen, forgetSent, nextWakeMs, noteCut, over, wake } from "./happen.ts";
+import { happen, forgetSent, mayPass, nextWakeMs, noteCut, over, wake } from "./happen.ts";
 import { evictAll, isAlive, kill, listedOf, makeRoom, serverOf, start, touch, VISITOR } from "./lemond.ts";
 import { type Asked, type Budget, replaced, type World } from "./world.ts";
 import { slotOfAsked, slotOfName } from "./find.ts";
@@ -209,7 +209,7 @@ const operators: readonly Kind[] = [
   {
     words: "the clock goes on to the next timer",
     isClock: true,
-    targets: (world) => (nextWakeMs(world) < Infinity ? ONCE : NEVER),
+    targets: (world) => (mayPass(world, nextWakeMs(world)) ? ONCE : NEVER),
     make: (world) => wake(world, nextWakeMs(world)),
   },
 ];

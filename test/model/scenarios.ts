@@ -41,7 +41,7 @@ const base: Omit<Scenario, "name" | "budget"> = {
   arePidsVisible: true,
   requests: [{ slot: "a" }, { slot: "b" }],
   orders: [],
-  depth: 12,
+  depth: 14,
 };
 
 const scenario = (name: string, { budget = {}, ...variant }: Variant): Scenario => ({
@@ -98,8 +98,13 @@ export const scenarios: readonly Scenario[] = [
     budget: { lateAnswers: 1, kills: 1 },
     depth: 14,
   }),
-  scenario("another client's load", { requests: ONE_A, budget: { visits: 1, uses: 1, leaves: 1 }, depth: 14 }),
-  scenario("another client's load, two slots", { budget: { visits: 1 } }),
+  scenario("another client's load", { requests: ONE_A, budget: { visits: 1, uses: 1, leaves: 1 }, depth: 16 }),
+  scenario("another client's load while the slot is looked at", {
+    requests: BOTH_A,
+    budget: { visits: 1, resets: 1 },
+    depth: 10,
+  }),
+  scenario("another client's load, two slots", { budget: { visits: 1 }, depth: 13 }),
   scenario("another client's load, room for two", {
     room: 2,
     loaded: ["X", "Y"],
@@ -111,7 +116,7 @@ export const scenarios: readonly Scenario[] = [
       requests: BOTH_A,
       orders: [order],
       budget: { kills: 1, unloadFailures: 1, loadFailures: 1 },
-      depth: 9,
+      depth: 11,
     }),
   ),
   ...orders.map((order) =>
@@ -120,7 +125,7 @@ export const scenarios: readonly Scenario[] = [
       requests: ONE_A,
       orders: [order],
       budget: { downs: 1 },
-      depth: 10,
+      depth: 14,
     }),
   ),
   scenario("a load on lemond's path, and a lemond that is away", {
@@ -139,6 +144,8 @@ export const scenarios: readonly Scenario[] = [
     loaded: ["X", "W"],
     requests: [{ model: "W" }, { slot: "a" }],
     orders: [{ slot: "a", action: "swap", model: "W" }],
+    budget: { kills: 1, unloadFailures: 1 },
+    depth: 11,
   }),
   scenario("a swap of a slot without a section", {
     room: 2,
@@ -181,6 +188,8 @@ export const scenarios: readonly Scenario[] = [
     slots: [slot("a", "X")],
     room: 2,
     requests: [{ model: "X" }, { model: "user.X" }],
+    budget: { kills: 1 },
+    depth: 10,
   }),
 ];
 

@@ -104,7 +104,13 @@ export type Pending =
       /** What lemond has answered already; the answer is on its way. */
       readonly answered: HealthAnswer | null;
     }
-  | { readonly kind: "sign"; readonly question: number; readonly child: number; readonly how: ChildQuestion }
+  | {
+      readonly kind: "sign";
+      readonly question: number;
+      readonly child: number;
+      readonly how: ChildQuestion;
+      readonly askedMs: number;
+    }
   | { readonly kind: "unload"; readonly slot: number; readonly job: number; readonly model: string }
   | {
       readonly kind: "load";

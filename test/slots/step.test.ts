@@ -1,9 +1,10 @@
-// What the one function says of time and of what it holds: when it must be woken, and which children it still knows.
+// What the one function says of time, of turns and of what it holds: when it must be woken, when the generation rises, whose
+// load or touch comes next, and which children it still knows.
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
 import { slotDefaults } from "../../src/config/config.ts";
 import type { HealthAnswer, LoadedModel } from "../../src/lemonade/lemonade.ts";
-import type { Effect, Event } from "../../src/slots/known.ts";
+import type { Effect, Event, SlotRecord } from "../../src/slots/known.ts";
 import { createKnown, step } from "../../src/slots/step.ts";
 import { wakeAt } from "../../src/slots/upkeep.ts";
 import { startStack } from "../stack.ts";
@@ -41,23 +42,40 @@ const child = {
   isBusy: false,
 };
 
-/** One slot, whose lemond answers each question at once with what is loaded. */
-function scene(loaded: readonly LoadedModel[]) {
-  const known = createKnown(settings, 0);
+const childOf = (model: string, port: number, pid: number): LoadedModel => ({
+  ...child,
+  model,
+  url: `http://127.0.0.1:${port}/v1`,
+  pid,
+  checkpoint: `/models/${model}.gguf`,
+});
+
+/** One slot for each model, whose lemond answers each question at once with what is loaded. */
+function scene(loaded: readonly LoadedModel[], models = ["tiny-a"], touchMs = 0) {
+  const lemond = { loaded };
+  const known = createKnown({ ...settings, touchMs }, 0);
   const happen = (event: Event, nowMs = 10): Effect[] => {
     const effects = step(known, event, nowMs);
     return effects.flatMap((effect) => {
       if (effect.do !== "ask-lemond") return [effect];
-      const answer: HealthAnswer = { ...nothing, loaded, askedAt: effect.question };
+      const answer: HealthAnswer = { ...nothing, loaded: lemond.loaded, askedAt: effect.question };
       return happen({ kind: "health", question: effect.question, answer, isLive: true, tookMs: 1, gone: [] }, nowMs);
     });
   };
-  happen({ kind: "configured", settings, slots: [{ ...slotDefaults, name: "primary", model: "tiny-a" }] });
+  const slots = models.map((model, at) => ({ ...slotDefaults, name: at === 0 ? "primary" : model, model }));
+  happen({ kind: "configured", settings: known.settings, slots });
   happen({ kind: "wake" });
-  const [slot] = known.slots.values();
-  if (!slot) throw new Error("no slot");
-  const rest = { slot: slot.id, bodyBytes: 0, isContinuation: false, model: null, mayDial: true };
-  return { known, slot, happen, request: { id: 1, name: "r", ...rest } };
+  const slotOf = (model: string): SlotRecord => {
+    const slot = [...known.slots.values()].find((one) => one.model === model);
+    if (!slot) throw new Error(`no slot has ${model}`);
+    return slot;
+  };
+  const requestOf = (id: number, { id: slot }: SlotRecord) => ({
+    ...{ id, name: `r${id}`, slot, bodyBytes: 0 },
+    ...{ isContinuation: false, model: null, mayDial: true },
+  });
+  const slot = slotOf("tiny-a");
+  return { known, lemond, slot, slotOf, happen, requestOf, request: requestOf(1, slot) };
 }
 
 test("nothing wakes it but the next poll while lemond unloads or loads: an answer brings that on", () => {
@@ -82,6 +100,114 @@ test("a request whose child still loads is held once for hold_s, also when anoth
   expect(effects.filter((effect) => effect.do === "answer")).toMatchObject([
     { failure: { kind: "lost", reason: "the child is still loading" } },
   ]);
+});
+
+describe("the generation of a slot", () => {
+  const first = [childOf("tiny-a", 8001, 2)];
+  const second = [childOf("tiny-a", 8001, 3)];
+  const moved = [childOf("tiny-a", 8002, 2)];
+
+  test.each([
+    ["counts its first child", [first], 1],
+    ["stays with a child that is listed again", [first, first], 1],
+    ["rises with another process at the same port", [first, second], 2],
+    ["rises with the same pid at another port", [first, moved], 2],
+    ["stays when its child is lost", [first, []], 1],
+    ["rises with another child after that", [first, [], second], 2],
+    ["rises with each of two that take turns", [first, second, first], 3],
+  ])("%s", (_, listings, generation) => {
+    const { lemond, slot, happen } = scene([]);
+    for (const [nth, listing] of listings.entries()) {
+      lemond.loaded = listing;
+      happen({ kind: "wake" }, 2000 * (nth + 1));
+    }
+    expect(slot.generation).toBe(generation);
+    expect(slot.child === null).toBe(listings.at(-1)?.length === 0);
+  });
+
+  test("stays when a child is taken back that was thought dead", () => {
+    const { lemond, slot, happen, request } = scene(first);
+    lemond.loaded = [];
+    happen({ kind: "wake" }, 2000);
+    expect(slot).toMatchObject({ child: null, state: "offline" });
+    lemond.loaded = first;
+    const asked = happen({ kind: "arrived", request }, 2000).find((effect) => effect.do === "ask-child");
+    if (asked?.do !== "ask-child") throw new Error("the child is not asked");
+    const sign = { kind: "sign", question: asked.question, child: asked.child.id, how: "port", sign: "ok" } as const;
+    expect(happen(sign, 2000).map((effect) => effect.do)).toContain("dial");
+    expect(slot).toMatchObject({ generation: 1, inFlight: 1, state: "serving" });
+  });
+});
+
+test("loads take turns in the order in which they were asked for", () => {
+  const { slotOf, happen, requestOf } = scene([], ["tiny-a", "tiny-b", "tiny-c"]);
+  const sent: string[] = [];
+  const note = (effects: readonly Effect[]): void => {
+    for (const effect of effects) if (effect.do === "load") sent.push(effect.slot.model);
+  };
+  const order = ["tiny-b", "tiny-c", "tiny-a"];
+  for (const [nth, model] of order.entries())
+    note(happen({ kind: "arrived", request: requestOf(nth + 1, slotOf(model)) }));
+  expect(sent).toEqual(["tiny-b"]);
+  for (const model of order) {
+    const { id, job } = slotOf(model);
+    const result = { ok: false, status: 500, error: "no memory", reply: null } as const;
+    note(happen({ kind: "loaded", slot: id, job: job?.id ?? 0, result }));
+  }
+  expect(sent).toEqual(order);
+});
+
+describe("a touch", () => {
+  const loaded = [childOf("tiny-a", 8001, 2), childOf("tiny-b", 8002, 3)];
+  const TOUCH_MS = 20_000;
+  const touchesIn = (effects: readonly Effect[]): string[] =>
+    effects.flatMap((effect) => (effect.do === "touch" ? [effect.slot.model] : []));
+
+  /** Both slots have a request under way. */
+  function inUse() {
+    const stage = scene(loaded, ["tiny-a", "tiny-b"], TOUCH_MS);
+    for (const [at, model] of ["tiny-a", "tiny-b"].entries())
+      stage.happen({ kind: "arrived", request: stage.requestOf(at + 1, stage.slotOf(model)) });
+    const look = (nowMs: number): string[] => touchesIn(stage.happen({ kind: "wake" }, nowMs));
+    const touched = (model: string, ok: boolean, nowMs: number): string[] =>
+      touchesIn(stage.happen({ kind: "touched", slot: stage.slotOf(model).id, ok }, nowMs));
+    return { ...stage, look, touched };
+  }
+
+  test("is made for one slot at a time, and again only when touch_s is over", () => {
+    const { look, touched } = inUse();
+    expect(look(2000)).toEqual(["tiny-a"]);
+    expect(look(4000)).toEqual([]); // It is under way.
+    expect(touched("tiny-a", true, 4000)).toEqual(["tiny-b"]);
+    expect(touched("tiny-b", true, 4000)).toEqual([]);
+    expect(look(2000 + TOUCH_MS - 1)).toEqual([]);
+    expect(look(4000 + TOUCH_MS)).toEqual(["tiny-a"]);
+  });
+
+  test("that failed was none: the next listing brings another", () => {
+    const { look, touched } = inUse();
+    expect(look(2000)).toEqual(["tiny-a"]);
+    expect(touched("tiny-a", false, 3000)).toEqual(["tiny-a"]);
+  });
+
+  test("waits while a load is under way", () => {
+    const { happen, slotOf, requestOf, request } = scene(loaded, ["tiny-a", "tiny-b", "tiny-c"], TOUCH_MS);
+    const effects = happen({ kind: "arrived", request: requestOf(3, slotOf("tiny-c")) });
+    expect(effects.map((effect) => effect.do)).toContain("load");
+    expect(happen({ kind: "arrived", request }).map((effect) => effect.do)).toContain("dial");
+    expect(touchesIn(happen({ kind: "wake" }, 2000))).toEqual([]);
+  });
+
+  test("is not made for a child that lemond lists no more", () => {
+    const { look, lemond } = inUse();
+    lemond.loaded = loaded.slice(1);
+    expect(look(2000)).toEqual(["tiny-b"]);
+  });
+
+  test("is not made for a slot that was not used since the last", () => {
+    const { happen } = scene(loaded, ["tiny-a", "tiny-b"], TOUCH_MS);
+    expect(touchesIn(happen({ kind: "wake" }, 2000))).toEqual([]);
+  });
 });
 
 describe("the children that are known", () => {
