@@ -96,6 +96,7 @@ default = ${name === "chat"}
 gate = "${name === "code" ? "hold" : "reject"}"
 hold_s = ${holdMs / 1000}
 idle_after_s = 0.5
+continue = false
 `,
   );
   return `[server]

@@ -37,6 +37,8 @@ describe("a child that was killed", () => {
     ] as const) {
       await using lemond = await startLemond({ version });
       await (await loaded(lemond, "tiny-a")).kill();
+      // Before 11.7 has noticed the death, a load starts nothing.
+      for (let looks = 0; version === "11.7" && lemond.listed().length > 0 && looks < 1000; looks++) await Bun.sleep(1);
       const reply = await rawRequest(lemond.port, chatText({}, { model: "tiny-a" }));
       expect([reply.status, lemond.loads()]).toEqual([status, loads]);
       if (version === "10.6") {
