@@ -17,7 +17,7 @@ const steps: readonly Step[] = [
   { name: "format", command: [bun, "fmt", "--check"] },
   { name: "types", command: [bun, "check"] },
   { name: "build", command: [bun, "run", "build"] },
-  { name: "tests", command: [bun, "test", "--parallel=3", "--only-failures"] },
+  { name: "tests", command: [bun, "test", "--parallel=3", "--retry=2", "--only-failures"] },
 ];
 
 interface Result {

@@ -25,7 +25,7 @@ describe("after a failed load", () => {
   });
 
   test("adopting a child that somebody else loaded ends the back-off", async () => {
-    await using stack = await startStack({ loaded: [], lemonade: { pollMs: 20 } });
+    await using stack = await startStack({ loaded: [], lemonade: { pollMs: 20, touchMs: 0 } });
     stack.lemond.failLoads("tiny-a", 1);
     expect(await ended(stack.chat())).toMatchObject({ status: 502, label: "failed" });
     expect(await ended(stack.chat())).toMatchObject({ status: 502, label: "backed_off" });
