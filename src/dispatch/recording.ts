@@ -1,5 +1,5 @@
-// What a stream has said so far, read beside the relay, so that another child can go on with it. Changes no byte of it.
-// About 1 µs an event and 256 KB at most; a stream with anything that could not be gone on with is no longer recorded.
+// What a stream has said so far, kept beside the relay, so that another child can go on with it. Changes no byte of it.
+// 256 KB at most; a stream with anything that could not be gone on with is no longer recorded.
 
 import { isRecord, parsed } from "./json.ts";
 
@@ -18,7 +18,7 @@ export interface Recorded {
 }
 
 export interface Recording {
-  /** Whole SSE events that have gone to the client. */
+  /** Whole SSE events that have gone to the client. Keeps the array. */
   seen(events: Uint8Array): void;
   /** Null where the stream cannot be gone on with: nothing said yet, or something that text cannot repeat. */
   result(): Recorded | null;
@@ -26,17 +26,17 @@ export interface Recording {
 
 export const MOST_RECORDED_BYTES = 256 * 1024;
 
-const FIRST_BYTES = 4096;
+/** So much is kept as it came. Most streams end before that, and then nobody has read their events twice. */
+const MOST_UNREAD_BYTES = 32 * 1024;
 const LF = 10;
 const DATA = "data:";
 
 export function createRecording(kind: Kind): Recording {
-  const decoder = new TextDecoder();
-  const encoder = new TextEncoder();
-  /** The reasoning, then the content. */
-  let text: Uint8Array = new Uint8Array(FIRST_BYTES);
-  let bytes = 0;
-  let reasoningBytes = 0;
+  let unread: Uint8Array[] = [];
+  let unreadBytes = 0;
+  let reasoning: Uint8Array[] = [];
+  let content: Uint8Array[] = [];
+  let textBytes = 0;
   let events = 0;
   let first: { id: unknown; created: unknown; model: unknown } | null = null;
   let end: Recorded["end"] = "open";
@@ -44,31 +44,12 @@ export function createRecording(kind: Kind): Recording {
 
   const giveUp = (): void => {
     isUsable = false;
-    text = new Uint8Array();
+    unread = [];
+    reasoning = [];
+    content = [];
   };
 
-  const add = (piece: string): void => {
-    // Half a surrogate pair could not be written down.
-    if (!piece.isWellFormed()) return giveUp();
-    const most = bytes + piece.length * 3;
-    if (most > text.length && text.length < MOST_RECORDED_BYTES) {
-      const larger = new Uint8Array(Math.min(MOST_RECORDED_BYTES, Math.max(most, text.length * 2)));
-      larger.set(text.subarray(0, bytes));
-      text = larger;
-    }
-    const { read, written } = encoder.encodeInto(piece, text.subarray(bytes));
-    if (read < piece.length) return giveUp();
-    bytes += written;
-  };
-
-  const addReasoning = (piece: string): void => {
-    // Thinking again after the answer has begun: one message could not hold it in this order.
-    if (bytes > reasoningBytes) return giveUp();
-    add(piece);
-    reasoningBytes = bytes;
-  };
-
-  const event = (data: string): void => {
+  const event = (data: string, said: Said): void => {
     if (end !== "open" && data.trim() === "[DONE]") {
       end = "done";
       return;
@@ -76,38 +57,61 @@ export function createRecording(kind: Kind): Recording {
     const piece = read(data, kind);
     const hasText = piece !== null && (piece.reasoning !== "" || piece.content !== "");
     if (piece === null || (hasText && end !== "open")) return giveUp();
+    // Half a surrogate pair could not be written down.
+    if (hasText && !(piece.reasoning.isWellFormed() && piece.content.isWellFormed())) return giveUp();
+    // Thinking again after the answer has begun: one message could not hold it in this order.
+    if (piece.reasoning !== "" && (content.length > 0 || said.content !== "")) return giveUp();
     first ??= { id: piece.id, created: piece.created, model: piece.model };
-    if (piece.reasoning !== "") addReasoning(piece.reasoning);
-    if (piece.content !== "") add(piece.content);
+    said.reasoning += piece.reasoning;
+    said.content += piece.content;
     if (hasText) events++;
     if (piece.isFinished) end = "finished";
     if (piece.isCounted && end === "finished") end = "counted";
   };
 
+  const keep = (text: string, kept: Uint8Array[]): void => {
+    if (text === "") return;
+    const bytes = new TextEncoder().encode(text);
+    textBytes += bytes.length;
+    kept.push(bytes);
+  };
+
+  const readUnread = (): void => {
+    const said: Said = { reasoning: "", content: "" };
+    for (const line of Buffer.concat(unread).toString().split("\n")) {
+      if (line.startsWith(DATA)) event(line.slice(DATA.length), said);
+      else if (line !== "" && !line.startsWith(":")) giveUp();
+      if (!isUsable) return;
+    }
+    unread = [];
+    unreadBytes = 0;
+    keep(said.reasoning, reasoning);
+    keep(said.content, content);
+    if (textBytes > MOST_RECORDED_BYTES) giveUp();
+  };
+
   return {
     seen: (chunk) => {
-      let at = 0;
-      while (isUsable && at < chunk.length) {
-        const lineEnd = chunk.indexOf(LF, at);
-        if (lineEnd < 0) return giveUp(); // Half an event has passed.
-        const line = decoder.decode(chunk.subarray(at, lineEnd));
-        if (line.startsWith(DATA)) event(line.slice(DATA.length));
-        else if (line !== "" && !line.startsWith(":")) giveUp();
-        at = lineEnd + 1;
-      }
+      if (!isUsable) return;
+      if (chunk.at(-1) !== LF) return giveUp(); // Half an event has passed.
+      unread.push(chunk);
+      unreadBytes += chunk.length;
+      if (unreadBytes > MOST_UNREAD_BYTES || unreadBytes + textBytes > MOST_RECORDED_BYTES) readUnread();
     },
     result: () => {
-      if (!isUsable || !first || (bytes === 0 && end === "open")) return null;
-      return {
-        ...first,
-        events,
-        end,
-        reasoning: decoder.decode(text.subarray(0, reasoningBytes)),
-        content: decoder.decode(text.subarray(reasoningBytes, bytes)),
-      };
+      if (isUsable) readUnread();
+      if (!isUsable || !first || (textBytes === 0 && end === "open")) return null;
+      return { ...first, events, end, reasoning: textOfAll(reasoning), content: textOfAll(content) };
     },
   };
 }
+
+interface Said {
+  reasoning: string;
+  content: string;
+}
+
+const textOfAll = (kept: readonly Uint8Array[]): string => Buffer.concat(kept).toString();
 
 interface Piece {
   readonly id: unknown;
