@@ -2,7 +2,6 @@
 // fallbacks are not followed; where all fail, the error stays that of the slot that was asked.
 import type { Fallback } from "../config/config.ts";
 import { DispatchError } from "../http/errors.ts";
-import { replaceField, scanFields } from "../http/json-scan.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Slot } from "../slots/slot.ts";
@@ -10,6 +9,7 @@ import type { Call } from "./call.ts";
 import type { Decision } from "./decision.ts";
 import { isSlot, type Upstream } from "./find.ts";
 import type { Result } from "./result.ts";
+import { joined } from "./sse.ts";
 
 export interface FallbackDeps {
   readonly log: Log;
@@ -52,7 +52,8 @@ export async function askWithFallbacks(
   };
   for (const { upstream: name, model } of fallback) {
     const upstream = deps.upstreamNamed(name);
-    if (!upstream) continue;
+    // A remote does not speak Ollama's API: its 404 would be the answer.
+    if (!upstream || (!isSlot(upstream) && decision.route.dialect === "ollama")) continue;
     Object.assign(decision, { upstream: name, isSlot: isSlot(upstream), fallback: slot.name, label: null });
     const result = await deps.ask(upstream, callTo(upstream, call, decision, model), decision);
     if (result.kind === "error") continue;
@@ -97,17 +98,13 @@ function callTo(upstream: Upstream, call: Call, { route }: Decision, model: Fall
   if (isSlot(upstream)) return { ...call, model: upstream.name };
   const headers = new Headers(call.headers);
   const { apiKey } = upstream.config;
+  const rewritten = model === null ? null : call.body && call.lemond?.rewrite(call.body, model);
   if (apiKey !== null) headers.set("authorization", `Bearer ${apiKey}`);
   return {
     ...call,
     headers,
-    body: call.body && withModel(call.body, model),
+    body: rewritten ? joined(rewritten) : call.body,
     url: (base) => `${base}/${route.path}`,
     lemond: null,
   };
-}
-
-function withModel(body: Uint8Array<ArrayBuffer>, model: string | null): Uint8Array<ArrayBuffer> {
-  const scan = model === null ? null : scanFields(body, ["model"]);
-  return scan?.ok ? replaceField(body, "model", scan.spans.get("model") ?? null, JSON.stringify(model)) : body;
 }
