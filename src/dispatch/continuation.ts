@@ -166,13 +166,14 @@ async function attemptToContinue(
     const isUsedUp = (tokens: number): boolean => (tokensLeft(body, tokens) ?? 1) <= 0;
     // Nobody need be asked, not even for the usage.
     if (isWhole(body, kind, recorded) || (isUsedUp(recorded.events) && !isUsageMissing(body, kind, recorded)))
-      return ended({ kind, recorded, sentTokens: recorded.events }, null);
+      return ended({ kind, recorded, sentTokens: recorded.events, promptTokens: null });
     const answers = await questions(asked);
     if (answers.kind !== "fits") return { outcome: answers.kind, reason: answers.reason };
-    const seam = { kind, recorded, sentTokens: Math.max(recorded.events, answers.textTokens) };
-    if (recorded.end !== "open" || isUsedUp(seam.sentTokens)) {
-      const isMissing = isUsageMissing(body, kind, recorded);
-      return ended(seam, isMissing ? await promptTokens(asked, answers.prompt) : null);
+    const sentTokens = Math.max(recorded.events, answers.textTokens);
+    const seam = { kind, recorded, sentTokens, promptTokens: answers.promptTokens };
+    if (recorded.end !== "open" || isUsedUp(sentTokens)) {
+      if (!isUsageMissing(body, kind, recorded)) return ended({ ...seam, promptTokens: null });
+      return ended({ ...seam, promptTokens: answers.promptTokens ?? (await promptTokens(asked, answers.prompt)) });
     }
     return await goOn(asked, continuedBody(body, kind, answers.recorded, seam.sentTokens), seam, onComment);
   } catch (error) {
@@ -181,9 +182,9 @@ async function attemptToContinue(
   }
 }
 
-const ended = (seam: Seam, tokens: number | null): Attempt => ({
+const ended = (seam: Seam): Attempt => ({
   outcome: "continued",
-  rest: { last: new TextEncoder().encode(lastEvents(seam, tokens)) },
+  rest: { last: new TextEncoder().encode(lastEvents(seam)) },
   to: null,
 });
 

@@ -11,10 +11,18 @@ import type { Kind, Recorded } from "./recording.ts";
 export type Ask = (path: string, body: Fields, wantsStream: boolean) => Call;
 
 export type Answers =
-  /** `recorded` may have lost newlines at the end of its thought. `prompt`: what the client's own messages are to the model. */
-  | { readonly kind: "fits"; readonly recorded: Recorded; readonly textTokens: number; readonly prompt: string }
-  | { readonly kind: "refused"; readonly reason: string }
-  | { readonly kind: "lost"; readonly reason: string };
+  Fit | { readonly kind: "refused"; readonly reason: string } | { readonly kind: "lost"; readonly reason: string };
+
+export interface Fit {
+  readonly kind: "fits";
+  /** May have lost newlines at the end of its thought. */
+  readonly recorded: Recorded;
+  readonly textTokens: number;
+  /** What the client's own messages are to the model. */
+  readonly prompt: string;
+  /** Null where the prompt was not counted, or could not be. */
+  readonly promptTokens: number | null;
+}
 
 export interface Questioned {
   readonly slot: Slot;
@@ -50,8 +58,13 @@ export function createQuestions(): (asked: Questioned) => Promise<Answers> {
   return async (asked) => {
     const { kind, recorded, body } = asked;
     if (kind === "chat") return chat(asked);
-    const textTokens = await tokensOf(asked, { content: recorded.content });
-    return { kind: "fits", recorded, textTokens, prompt: String(body["prompt"]) };
+    const prompt = String(body["prompt"]);
+    // The usage of a completion is never left out. A chat's may have pictures, which no text can be counted for.
+    const [textTokens, ownTokens] = await Promise.all([
+      tokensOf(asked, { content: recorded.content }),
+      promptTokens(asked, prompt),
+    ]);
+    return { kind: "fits", recorded, textTokens, prompt, promptTokens: ownTokens || null };
   };
 }
 
@@ -75,7 +88,7 @@ async function fits(asked: Questioned, recorded: Recorded, plain: string, contin
   let common = 0;
   while (common < plain.length && plain[common] === continued[common]) common++;
   const textTokens = await tokensOf(asked, { content: continued.slice(common), parse_special: true });
-  return { kind: "fits", recorded, textTokens, prompt: plain };
+  return { kind: "fits", recorded, textTokens, prompt: plain, promptTokens: null };
 }
 
 /** How many tokens the prompt is, special ones included; 0 where the child does not say. */

@@ -8,6 +8,8 @@ export interface Seam {
   readonly recorded: Recorded;
   /** Tokens of the text that has been sent. */
   readonly sentTokens: number;
+  /** Of the client's own prompt, where they were counted; null: what the new child's prompt has without the text. */
+  readonly promptTokens: number | null;
 }
 
 /** Marks the seam for people who read the stream. */
@@ -21,12 +23,12 @@ export function splice(events: string, seam: Seam): string {
     .join("");
 }
 
-function spliced(event: string, { recorded, sentTokens }: Seam): string {
+function spliced(event: string, seam: Seam): string {
   const value = event.startsWith("data:") ? parsed(event.slice("data:".length)) : null;
   if (!isRecord(value) || !Array.isArray(value["choices"])) return event;
-  const { id, created, model } = recorded;
+  const { id, created, model } = seam.recorded;
   const choices = value["choices"].map(withoutRole);
-  const usage = isRecord(value["usage"]) ? { usage: wholeUsage(value["usage"], sentTokens) } : {};
+  const usage = isRecord(value["usage"]) ? { usage: wholeUsage(value["usage"], seam) } : {};
   const isEmpty = choices.length > 0 && choices.every(isSilent) && value["usage"] === undefined;
   return isEmpty ? "" : `data: ${JSON.stringify({ ...value, choices, created, id, model, ...usage })}\n\n`;
 }
@@ -43,11 +45,15 @@ function isSilent(choice: unknown): boolean {
   return Object.values(choice["delta"]).every((value) => value === null || value === "");
 }
 
-/** The new child counted the text so far as prompt; for the client it is part of the answer. */
-function wholeUsage(usage: Readonly<Record<string, unknown>>, sentTokens: number): Record<string, unknown> {
+/**
+ * The new child counted the text so far as prompt; for the client it is part of the answer. The last letters of a prompt and
+ * the first of the text can be one token then, so that the difference alone would be too small.
+ */
+function wholeUsage(usage: Readonly<Record<string, unknown>>, seam: Seam): Record<string, unknown> {
+  const { sentTokens } = seam;
   const { prompt_tokens, completion_tokens, prompt_tokens_details } = usage;
   if (typeof prompt_tokens !== "number" || typeof completion_tokens !== "number") return usage;
-  const prompt = Math.max(0, prompt_tokens - sentTokens);
+  const prompt = seam.promptTokens ?? Math.max(0, prompt_tokens - sentTokens);
   const { cached_tokens: cached } = isRecord(prompt_tokens_details) ? prompt_tokens_details : {};
   const details = typeof cached === "number" ? { cached_tokens: Math.min(cached, prompt) } : {};
   return {
@@ -59,8 +65,11 @@ function wholeUsage(usage: Readonly<Record<string, unknown>>, sentTokens: number
   };
 }
 
-/** What is missing of a stream whose text is all there: its reason (the limit was used up), its usage, and [DONE]. */
-export function lastEvents({ kind, recorded, sentTokens }: Seam, promptTokens: number | null): string {
+/**
+ * What is missing of a stream whose text is all there: its reason (the limit was used up), its usage where the prompt was
+ * counted, and [DONE].
+ */
+export function lastEvents({ kind, recorded, sentTokens, promptTokens }: Seam): string {
   const { id, created, model, end } = recorded;
   if (end === "done") return "";
   const total_tokens = (promptTokens ?? 0) + sentTokens;

@@ -217,12 +217,15 @@ describe("a cut chat goes on", () => {
     expect(text.indexOf(beats.at(-1) ?? "")).toBeLessThan(text.indexOf(": continued\n"));
   });
 
-  test("as a completion", async () => {
-    await using stack = await startStack(speaking({ says: "words" }));
-    const body = { model: "primary", stream: true, prompt: "Colours:", max_tokens: 30 };
+  test.each<[string, ChatSettings, string]>([
+    ["", { says: "words" }, "Colours:"],
+    [" whose answer begins inside a word", { text: "s are red, blue, green, and all that lies between." }, "My colour"],
+  ])("as a completion%s", async (_, chat, prompt) => {
+    await using stack = await startStack(speaking(chat));
+    const body = { model: "primary", stream: true, prompt, max_tokens: 30 };
     const path = "/v1/completions";
     const whole = await undisturbed(stack, body, path);
-    for (const events of [1, 7, 20]) expectWhole(stack, await cutAfter(stack, { events, body, path }), whole);
+    for (const events of [1, 5, 10]) expectWhole(stack, await cutAfter(stack, { events, body, path }), whole);
   });
 
   test("once, and breaks off when it is cut again", async () => {

@@ -14,7 +14,7 @@ const recorded = {
   reasoning: "",
   content: "1. Red:",
 } as const;
-const seam: Seam = { kind: "chat", recorded, sentTokens: 4 };
+const seam: Seam = { kind: "chat", recorded, sentTokens: 4, promptTokens: null };
 const old = { created: 1, id: "chatcmpl-1", model: "m" };
 const fresh = { created: 9, id: "chatcmpl-9", model: "/models/m.gguf", object: "chat.completion.chunk" };
 const event = (value: unknown): string => `data: ${JSON.stringify(value)}\n\n`;
@@ -82,11 +82,15 @@ describe("usage", () => {
     const spliced = splice(last, { ...seam, kind: "completion", sentTokens: 1 });
     expect(JSON.parse(spliced.slice(5))).toMatchObject({ ...old, usage: usage(3, 8) });
   });
+  test("has the prompt as it was counted, where one token lies across the seam", () => {
+    const text = splice(event({ choices: [], ...fresh, usage: usage(41, 36, 40) }), { ...seam, promptTokens: 38 });
+    expect(JSON.parse(text.slice(5)).usage).toEqual(usage(38, 40, 38));
+  });
 });
 
 describe("a stream whose limit was used up when it was cut", () => {
   test("ends with the reason, the usage where it is wanted, and [DONE]", () => {
-    const texts = [null, 38].map((prompt) => lastEvents(seam, prompt).split("\n\n"));
+    const texts = [null, 38].map((promptTokens) => lastEvents({ ...seam, promptTokens }).split("\n\n"));
     const last = { choices: [{ finish_reason: "length", index: 0, delta: {} }], ...old, object: fresh.object };
     const usage = { completion_tokens: 4, prompt_tokens: 38, total_tokens: 42 };
     const [plain, counted] = texts.map((events) => events.slice(0, -2).map((event) => JSON.parse(event.slice(5))));
@@ -97,14 +101,14 @@ describe("a stream whose limit was used up when it was cut", () => {
 
   test("and whose end had begun gets what is missing of it", () => {
     const done = "data: [DONE]\n\n";
-    const of = (end: "finished" | "counted" | "done", prompt: number | null): string =>
-      lastEvents({ ...seam, recorded: { ...recorded, end } }, prompt);
+    const of = (end: "finished" | "counted" | "done", promptTokens: number | null): string =>
+      lastEvents({ ...seam, recorded: { ...recorded, end }, promptTokens });
     expect([of("finished", null), of("counted", null), of("done", null)]).toEqual([done, done, ""]);
     expect(of("finished", 38)).toMatch(/^data: \{"choices":\[\],.*"total_tokens":42\}\}\n\ndata: \[DONE\]\n\n$/);
   });
 
   test("of completions has the usage in its last event", () => {
-    const [event = "", done] = lastEvents({ ...seam, kind: "completion" }, 3).split("\n\n");
+    const [event = "", done] = lastEvents({ ...seam, kind: "completion", promptTokens: 3 }).split("\n\n");
     expect(JSON.parse(event.slice(5))).toEqual({
       choices: [{ finish_reason: "length", index: 0, text: "", logprobs: null }],
       ...old,
