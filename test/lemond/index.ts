@@ -10,7 +10,7 @@
 // What can be asked of it, each explained in types.ts and model-spec.ts:
 //   a lemond      version, models, aliases, maxModels, apiKey, adminKey, workers, port, ports, pids, pull
 //   its times     loadMs, unloadMs, graceMs, closeMs, warmMs, deathNoticeMs, watchdogMs, idleEvictMs, pingMs, lemondPingMs, idleMs;
-//                 `realTimes` has the measured ones; endsAtTerm, answerLoadEarly
+//                 `realTimes` has the measured ones; endsAtTerm, answerLoadEarly, llamaServer
 //   a model       recipe, type, components, checkpoint, labels, maxContextWindow, chat: template, build, says, text, reasoning
 //   one reply     the `sim` field of a request's body, or of a form: child-sim.ts (tokens, text, tokenMs, raw, cut, bodyKb, …)
 //   a child       child.set({ hang, wedge, refuse, loading, dieOnPost, closeBeforeReply, … }), kill, received, requests
@@ -93,6 +93,7 @@ export async function startLemond(options: LemondOptions = {}): Promise<Lemond> 
       warmMs: options.warmMs ?? 0,
       pingMs: options.pingMs ?? 30_000,
       idleMs,
+      llamaServer: options.llamaServer,
       answerLoadEarly: options.answerLoadEarly ?? false,
       idleEvictMs: options.idleEvictMs,
       loadMs: () => loadMs,

@@ -3,6 +3,7 @@ import { cloudChild } from "./cloud.ts";
 import { startChild, type ChildProcess } from "./process.ts";
 import { launchCommandOf, type Options } from "./load-options.ts";
 import type { Ports } from "./ports.ts";
+import { startRealChild } from "./real-child.ts";
 import type { Spec } from "./model-spec.ts";
 
 export interface LaunchSettings {
@@ -13,6 +14,7 @@ export interface LaunchSettings {
   readonly closeMs: number;
   readonly endsAtTerm: () => boolean;
   readonly answerLoadEarly: boolean;
+  readonly llamaServer: string | undefined;
   readonly loadMs: () => number;
   readonly onChild: (child: ChildProcess) => void;
 }
@@ -33,17 +35,19 @@ export async function launch(settings: LaunchSettings, spec: Spec, options: Opti
   return launched.child.isAlive ? launched : undefined;
 }
 
-async function start(settings: LaunchSettings, spec: Spec, options: Options): Promise<Launched | undefined> {
+async function start(settings: LaunchSettings, spec: Spec, asked: Options): Promise<Launched | undefined> {
   const { id: model, checkpoint, type, recipe, chat } = spec;
   const { warmMs, pingMs, idleMs, closeMs } = settings;
-  const ctxSize = typeof options["ctx_size"] === "number" ? options["ctx_size"] : 4096;
+  const ctxSize = typeof asked["ctx_size"] === "number" ? asked["ctx_size"] : 4096;
   const endsAtTerm = settings.endsAtTerm();
   const child = { model, checkpoint, type, recipe, chat, ctxSize, warmMs, pingMs, idleMs, closeMs, endsAtTerm };
   let port: number | undefined;
   for (let tries = 0; tries < 20; tries += 1) {
     port = settings.ports.next(port);
-    const launchCommand = launchCommandOf(spec, options, port);
-    const process = startChild({ ...child, port, launchCommand });
+    const launchCommand = launchCommandOf(spec, asked, port);
+    const options = { ...child, port, launchCommand };
+    const { llamaServer } = settings;
+    const process = llamaServer === undefined ? startChild(options) : startRealChild(llamaServer, options);
     settings.onChild(process);
     const started = await process.started;
     if (started === "port-taken") continue;

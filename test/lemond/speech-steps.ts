@@ -29,7 +29,8 @@ export async function stream(child: Child, body: object, path = "/v1/chat/comple
 }
 
 interface Event {
-  readonly choices: readonly {
+  /** None in an error. */
+  readonly choices?: readonly {
     readonly delta?: { readonly role?: string; readonly content?: string | null; readonly reasoning_content?: string };
     readonly text?: string;
     readonly finish_reason: string | null;
@@ -40,7 +41,7 @@ interface Event {
 export function readStream(text: string): Streamed {
   const lines = text.split("\n\n").filter((line) => line.startsWith("data: {"));
   const events = lines.map((line) => JSON.parse(line.slice("data: ".length)) as Event);
-  const choices = events.flatMap((event) => event.choices);
+  const choices = events.flatMap(({ choices = [] }) => choices);
   const texts = (all: readonly (string | null | undefined)[]): string[] =>
     all.filter((one) => typeof one === "string").filter((one) => one !== "");
   return {
