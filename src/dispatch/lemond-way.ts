@@ -42,5 +42,5 @@ function wayOf(
 /** Only the bytes of `model` change. */
 function withModel(body: Uint8Array<ArrayBuffer>, model: string): Pieces {
   const scan = scanFields(body, ["model"]);
-  return [scan.ok ? replaceField(body, "model", scan.spans.get("model") ?? null, JSON.stringify(model)) : body];
+  return scan.ok ? replaceField(body, "model", scan.spans.get("model") ?? null, JSON.stringify(model)) : [body];
 }

@@ -15,6 +15,7 @@ import {
   type Text,
   textOf,
 } from "./json-text.ts";
+import { type Pieces, spliced } from "./pieces.ts";
 
 /** The bytes of a value, without the white space around it. */
 export interface Span {
@@ -48,16 +49,12 @@ export function valueAt(body: Uint8Array, { start, end }: Span): unknown {
 }
 
 /** The same bytes but for one field of the object: `json` in the place of its value, or a new first field where `span` is null. */
-export function replaceField(body: Uint8Array, name: string, span: Span | null, json: string): Uint8Array<ArrayBuffer> {
+export function replaceField(body: Uint8Array<ArrayBuffer>, name: string, span: Span | null, json: string): Pieces {
   const inside = body.indexOf(OPEN_OBJECT) + 1;
   const comma = body[afterSpace(body, inside)] === CLOSE_OBJECT ? "" : ",";
   const { start, end } = span ?? { start: inside, end: inside };
   const put = new TextEncoder().encode(span ? json : `${JSON.stringify(name)}:${json}${comma}`);
-  const whole = new Uint8Array(start + put.length + body.length - end);
-  whole.set(body.subarray(0, start));
-  whole.set(put, start);
-  whole.set(body.subarray(end), start + put.length);
-  return whole;
+  return spliced(body, [{ from: start, to: end, bytes: put }]);
 }
 
 /** A byte order mark, which TextDecoder leaves out. */

@@ -40,7 +40,7 @@ export async function show(passing: Passing, slotNamed: SlotNamed, passthrough: 
   const scan = scanFields(body, [field]);
   if (!slot || !scan.ok) return passthrough({ ...passing, body });
   const named = replaceField(body, field, scan.spans.get(field) ?? null, JSON.stringify(slot.model));
-  return passthrough({ ...passing, body: named });
+  return passthrough({ ...passing, body: Buffer.concat(named) });
 }
 
 const untagged = (name: string): string => (name.endsWith(":latest") ? name.slice(0, -":latest".length) : name);
