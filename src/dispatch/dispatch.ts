@@ -17,7 +17,7 @@ import { createFind, type FindDeps, isSlot, type Upstream } from "./find.ts";
 import { heartbeatOf, type WaitProgress } from "./heartbeat.ts";
 import { createLemondWays } from "./lemond-way.ts";
 import { createQuestions } from "./questions.ts";
-import { createStreams, name, type Streams } from "./reply.ts";
+import { createStreams, name, wholeReply } from "./reply.ts";
 import { CLIENT_GONE, type Result, statusOf } from "./result.ts";
 import { letGoOfBody } from "./upload.ts";
 import { createWait } from "./wait.ts";
@@ -98,7 +98,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   /** Never rejects. The decision is written when it resolves. */
   const send = async (upstream: Upstream, call: Call, decision: Decision): Promise<Result> => {
     const result = isSlot(upstream)
-      ? await askWithFallbacks(upstream, call, decision, { ...deps, upstreamNamed, ask })
+      ? await askWithFallbacks(upstream, call, decision, fallbackDeps)
       : await ask(upstream, call, decision);
     if (result.kind !== "reply" || !result.continuation) letGoOfBody(call);
     decision.write(statusOf(result));
@@ -109,6 +109,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   const ask = (upstream: Upstream, call: Call, decision: Decision): Promise<Result> =>
     resultOf(upstream, call, decision).catch((error) => thrown(error, call.client, decision));
 
+  const fallbackDeps = { ...deps, upstreamNamed, ask };
+
   const resultOf = async (upstream: Upstream, call: Call, decision: Decision): Promise<Result> => {
     const sent = await upstream.send(call);
     const { outcome } = sent;
@@ -117,7 +119,9 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     decision.waitedMs = sent.waitedMs ?? null;
     if (outcome.kind === "reply") {
       const continuation = isSlot(upstream) ? continuationOf(upstream, call, sent, decision, continuing) : null;
-      return { kind: "reply", reply: outcome, sent, ...(continuation ? { continuation } : {}) };
+      return continuation
+        ? { kind: "reply", reply: outcome, sent, continuation }
+        : { kind: "reply", reply: outcome, sent };
     }
     if (outcome.kind === "client-gone") return outcome;
     if (outcome.kind === "lost" && outcome.cause === "stopping") return { kind: "error", error: stopping() };
@@ -127,10 +131,13 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     return { kind: "error", error };
   };
 
-  const respond = (result: Result, decision: Decision, streams: Streams): Response => {
+  const respond = (result: Result, decision: Decision, entry: Entry, client: AbortSignal): Response => {
     switch (result.kind) {
-      case "reply":
-        return streams.ofReply(result);
+      case "reply": {
+        const { reply } = result;
+        if ("body" in reply) return wholeReply(reply, decision);
+        return createStreams({ decision, entry, client }, deps).ofReply({ ...result, reply });
+      }
       case "client-gone":
         decision.end(result.kind);
         return new Response(null, { status: CLIENT_GONE });
@@ -144,7 +151,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   };
 
   /** A streaming client of a slot hears of the wait: a comment or a heartbeat begins its stream, whatever comes of it. */
-  const accompany = async (slot: Slot, call: Call, decision: Decision, streams: Streams): Promise<Response> => {
+  const accompany = async (slot: Slot, call: Call, decision: Decision, entry: Entry): Promise<Response> => {
     const progress: CallProgress = { dialledMs: null, onComment: (bytes) => wait.comment(bytes) };
     call.progress = progress;
     const result = send(slot, call, decision);
@@ -155,28 +162,31 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       now,
     });
     const first = await wait.step();
-    return "value" in first ? respond(first.value, decision, streams) : streams.ofWait(first.bytes, wait, result);
+    const { client } = call;
+    return "value" in first
+      ? respond(first.value, decision, entry, client)
+      : createStreams({ decision, entry, client }, deps).ofWait(first.bytes, wait, result);
   };
 
   return async (route, request, requestId, entry, mayControl) => {
     const decision = openDecision(route, requestId, deps);
-    const streams = createStreams({ decision, entry, client: request.signal }, deps);
-    const prepared = await prepare(request, decision, entry).catch((error) => thrown(error, request.signal, decision));
+    const { signal } = request;
+    const prepared = await prepare(request, decision, entry).catch((error) => thrown(error, signal, decision));
     if ("kind" in prepared) {
       decision.write(statusOf(prepared));
-      return respond(prepared, decision, streams);
+      return respond(prepared, decision, entry, signal);
     }
     const { upstream, call, unload } = prepared;
     if (unload && isSlot(upstream)) {
       const result = await entry
         .within(unloaded(upstream, unload, mayControl))
-        .catch((error) => thrown(error, request.signal, decision));
+        .catch((error) => thrown(error, signal, decision));
       decision.write(statusOf(result));
-      return respond(result, decision, streams);
+      return respond(result, decision, entry, signal);
     }
     return isSlot(upstream) && call.wantsStream
-      ? accompany(upstream, call, decision, streams)
-      : respond(await send(upstream, call, decision), decision, streams);
+      ? accompany(upstream, call, decision, entry)
+      : respond(await send(upstream, call, decision), decision, entry, signal);
   };
 }
 

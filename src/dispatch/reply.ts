@@ -3,7 +3,7 @@
 import type { Entry } from "../http/accepted.ts";
 import { errorEvent } from "../http/errors.ts";
 import { responseHeaders } from "../http/headers.ts";
-import type { Ended } from "./attempt.ts";
+import type { Ended, Reply } from "./attempt.ts";
 import type { Sent } from "./call.ts";
 import type { Continuation, Rest, Resumption } from "./continuation.ts";
 import type { Decision, DecisionDeps } from "./decision.ts";
@@ -15,10 +15,12 @@ import type { Framing } from "./sse.ts";
 import type { Wait } from "./wait.ts";
 
 type Answer = Extract<Result, { kind: "reply" }>;
+type Whole = Extract<Reply, { body: Uint8Array }>;
+type Begun = Exclude<Reply, Whole>;
 
 export interface Streams {
   /** The upstream's reply under its own status. `sent.end` is called when the body is over. */
-  ofReply(answer: Answer): Response;
+  ofReply(answer: Answer & { readonly reply: Begun }): Response;
   /** A stream that has begun with `first`: heartbeats until there is a result, then its events, or the event that says why not. */
   ofWait(first: Uint8Array, wait: Wait<Result>, result: Promise<Result>): Response;
 }
@@ -103,16 +105,10 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
     ofReply: ({ reply, sent, ...answer }) => {
       const headers = responseHeaders(reply.headers);
       name(headers, decision);
-      const { status } = reply;
-      if ("body" in reply) {
-        decision.tokens.see(reply.body);
-        decision.end("complete");
-        return new Response(reply.body as Uint8Array<ArrayBuffer>, { status, headers });
-      }
       if (decision.wantsStream) forStream(headers);
       current = sent;
       continuation = answer.continuation;
-      return new Response(body(ready(reply), reply.framing), { status, headers });
+      return new Response(body(ready(reply), reply.framing), { status: reply.status, headers });
     },
     ofWait: (first, wait, result) => {
       const headers = new Headers({ "content-type": "text/event-stream" });
@@ -123,6 +119,15 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
       return new Response(body(pendingOf(wait, nextOf, leave, first), "sse"), { headers });
     },
   };
+}
+
+/** A reply that is there as a whole. */
+export function wholeReply({ status, headers: replyHeaders, body }: Whole, decision: Decision): Response {
+  const headers = responseHeaders(replyHeaders);
+  name(headers, decision);
+  decision.tokens.see(body);
+  decision.end("complete");
+  return new Response(body as Uint8Array<ArrayBuffer>, { status, headers });
 }
 
 /** `first` is what has been taken from the wait already. */

@@ -41,10 +41,18 @@ export function createAccepted(): Accepted {
           const end = (): void => reject(stopping());
           if (isCut) end();
           else cuts.set(entry, end);
-          promise.then(resolve, reject).finally(() => {
-            // What was waited for may be a body of many megabytes, and the stream that follows may run for hours.
-            if (cuts.get(entry) === end) cuts.set(entry, NOTHING);
-          });
+          // What was waited for may be a body of many megabytes, and the stream that follows may run for hours.
+          const forget = (): void => void (cuts.get(entry) === end && cuts.set(entry, NOTHING));
+          promise.then(
+            (value) => {
+              forget();
+              resolve(value);
+            },
+            (error: unknown) => {
+              forget();
+              reject(error);
+            },
+          );
         }),
       keep: () => {
         isKept = true;

@@ -5,7 +5,7 @@ import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { codeOf, type Kept, NOTHING_KEPT, readRecords, recordsPath, writeRecords } from "./records-file.ts";
 import { rememberRepairs, type RepairEntry } from "./repairs.ts";
-import { type EndedRequest, recordOf, type RequestRecord, savedOf, tokensPerSecond } from "./requests.ts";
+import { type EndedRequest, recordOf, type RequestRecord, savedOf, type Seen, tokensPerSecond } from "./requests.ts";
 import { createTotals, type Headline } from "./totals.ts";
 
 export interface RecordsDeps {
@@ -42,8 +42,9 @@ export function createRecords({ folder, log, metrics }: RecordsDeps): Records {
   const before = folder === null ? NOTHING_KEPT : readOrSay(folder, log);
   const repairs = rememberRepairs(before.repairs);
   const totals = createTotals(before.days);
-  /** Oldest first. */
-  let requests: RequestRecord[] = before.requests.slice(0, REMEMBERED).toReversed();
+  /** Oldest first: those from before the start, and those that have ended since. */
+  const older = before.requests.slice(0, REMEMBERED).toReversed();
+  let seen: Seen[] = [];
   let count = 0;
   let ended: EndedRequest[] = [];
   let isWritten = true;
@@ -57,7 +58,7 @@ export function createRecords({ folder, log, metrics }: RecordsDeps): Records {
     for (const request of due) {
       const tokens = request.tokens.read();
       const perSecond = tokensPerSecond(request, tokens);
-      requests.push(recordOf(request, tokens, perSecond));
+      seen.push({ request, tokens, perSecond });
       const { atMs, status, upstream, isSlot, waitedMs } = request;
       totals.add(atMs, { isServed: status < 400, saved: savedOf(request), waitedMs: waitedMs ?? 0 });
       if (!isSlot) continue;
@@ -68,9 +69,15 @@ export function createRecords({ folder, log, metrics }: RecordsDeps): Records {
       if (perSecond !== null) sum.perSecond.push(perSecond);
     }
     for (const [slot, { perSecond, ...sums }] of bySlot) metrics.answered(slot, sums, perSecond);
-    requests = requests.slice(-REMEMBERED);
+    seen = seen.slice(-REMEMBERED);
     count += due.length;
     isWritten &&= due.length === 0;
+  };
+
+  /** Oldest first. Made when somebody looks: most requests are forgotten before anybody does. */
+  const records = (): RequestRecord[] => {
+    settle();
+    return [...older, ...seen.map(recordOf)].slice(-REMEMBERED);
   };
 
   const write = async (to: string): Promise<void> => {
@@ -80,7 +87,7 @@ export function createRecords({ folder, log, metrics }: RecordsDeps): Records {
     const kept: Kept = {
       days: totals.days(),
       repairs: repairs.list(),
-      requests: requests.toReversed(),
+      requests: records().toReversed(),
     };
     try {
       await writeRecords(to, kept);
@@ -108,14 +115,11 @@ export function createRecords({ folder, log, metrics }: RecordsDeps): Records {
       isWritten = false;
       return repairs.add(repair);
     },
-    requests: () => {
-      settle();
-      return requests.toReversed();
-    },
+    requests: () => records().toReversed(),
     repairs: repairs.list,
     requestsAfter: (known) => {
       settle();
-      return { count, records: requests.slice(requests.length - Math.min(count - known, REMEMBERED)) };
+      return { count, records: seen.slice(seen.length - Math.min(count - known, seen.length)).map(recordOf) };
     },
     headline: () => {
       settle();

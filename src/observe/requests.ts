@@ -61,7 +61,14 @@ export interface EndedRequest {
 /** Of what a client or lemond may have written as long as it likes. */
 const MOST_NAME_CHARS = 200;
 
-export function recordOf(ended: EndedRequest, tokens: Tokens, perSecond: number | null): RequestRecord {
+/** A request that has ended, and what its reply said of its tokens. */
+export interface Seen {
+  readonly request: EndedRequest;
+  readonly tokens: Tokens;
+  readonly perSecond: number | null;
+}
+
+export function recordOf({ request: ended, tokens, perSecond }: Seen): RequestRecord {
   const { upstream } = ended;
   return {
     at: new Date(ended.atMs).toISOString(),

@@ -31,10 +31,12 @@ const DAY_MS = 86_400_000;
 
 export function createTotals(before: readonly Day[]): DayTotals {
   const days = before.map((day) => ({ ...day }));
+  let current = dayAround(0);
 
   return {
     add: (atMs, { isServed, saved, waitedMs }) => {
-      const today = dayOf(atMs);
+      if (atMs < current.fromMs || atMs >= current.endMs) current = dayAround(atMs);
+      const today = current.name;
       let day = days.find((known) => known.day === today);
       if (!day) {
         day = { day: today, ...nothing() };
@@ -67,6 +69,13 @@ function sum(days: readonly Day[]): Totals {
     for (const saved of SAVED) total[saved] += day[saved];
   }
   return total;
+}
+
+/** The day and when it begins and ends, so that one request in a million asks the calendar. */
+function dayAround(atMs: number): { readonly name: string; readonly fromMs: number; readonly endMs: number } {
+  const at = new Date(atMs);
+  const midnight = (days: number): number => new Date(at.getFullYear(), at.getMonth(), at.getDate() + days).getTime();
+  return { name: dayOf(atMs), fromMs: midnight(0), endMs: midnight(1) };
 }
 
 function dayOf(atMs: number): string {

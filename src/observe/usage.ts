@@ -25,6 +25,8 @@ const KEPT_CHUNKS = 128;
 /** How many values are looked at from an end on: OpenAI's `usage` is null in all events but one. */
 const MOST_LOOKS = 4;
 const MOST_OBJECT_BYTES = 1024;
+const TIMINGS = Buffer.from('"timings"');
+const USAGE = Buffer.from('"usage"');
 
 export function createTokenReader(): TokenReader {
   let head: Uint8Array | null = null;
@@ -46,8 +48,8 @@ export function createTokenReader(): TokenReader {
     for (const endBytes of END_BYTES) {
       if (endBytes > FEWEST_BYTES && tailBytes <= FEWEST_BYTES) break;
       const last = end(endBytes);
-      const timings = lastObject(last, '"timings"');
-      const usage = lastObject(last, '"usage"');
+      const timings = lastObject(last, TIMINGS);
+      const usage = lastObject(last, USAGE);
       if (usage !== null || timings !== null) return tokensOf(usage, timings);
     }
     return tokensOf(null, null);
@@ -69,7 +71,7 @@ export function createTokenReader(): TokenReader {
       tail = [];
       // Vectors follow their `usage`, and an Anthropic message's first event has the prompt's.
       if (known.prompt !== null || begin === null) return known;
-      const begun = tokensOf(firstObject(bufferOf(begin, 0, FEWEST_BYTES), '"usage"'), null);
+      const begun = tokensOf(firstObject(bufferOf(begin, 0, FEWEST_BYTES), USAGE), null);
       return { ...known, prompt: begun.prompt, completion: known.completion ?? begun.completion };
     },
   };
@@ -100,7 +102,7 @@ function tokensOf(usage: Numbers | null, timings: Numbers | null): Tokens {
 }
 
 /** The last object under that key (with its quotes), or the first. */
-function lastObject(bytes: Buffer, key: string): Numbers | null {
+function lastObject(bytes: Buffer, key: Buffer): Numbers | null {
   let at = bytes.length;
   for (let look = 0; look < MOST_LOOKS && at > 0; look++) {
     at = bytes.lastIndexOf(key, at - 1);
@@ -110,7 +112,7 @@ function lastObject(bytes: Buffer, key: string): Numbers | null {
   return null;
 }
 
-function firstObject(bytes: Buffer, key: string): Numbers | null {
+function firstObject(bytes: Buffer, key: Buffer): Numbers | null {
   let at = -1;
   for (let look = 0; look < MOST_LOOKS; look++) {
     at = bytes.indexOf(key, at + 1);

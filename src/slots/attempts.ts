@@ -28,6 +28,7 @@ interface Pending {
   readonly reject: (error: Error) => void;
   /** What was dialled last. */
   target: string;
+  isClientHeeded: boolean;
 }
 
 /** An attempt under way. */
@@ -69,7 +70,8 @@ export function createAttempts(deps: AttemptsDeps) {
     if (outcome.kind === "lost") {
       land(id);
       const isWait = outcome.cause === "loading";
-      return happen(isWait ? { kind: "still-loading", request: id } : { kind: "lost", request: id, lost: outcome });
+      happen(isWait ? { kind: "still-loading", request: id } : { kind: "lost", request: id, lost: outcome });
+      return heedClient(id);
     }
     if (outcome.kind === "reply" && "source" in outcome)
       return settle(id, { outcome, label, target, waitedMs, isDirect: request.isDirect, end: endOf(id) });
@@ -141,16 +143,16 @@ export function createAttempts(deps: AttemptsDeps) {
     send: (slot: SlotRecord, call: Call): Promise<Sent> => {
       const id = ++lastId;
       return new Promise((resolve, reject) => {
-        calls.set(id, { slot, call, resolve, reject, target: settings.lemondUrl });
+        calls.set(id, { slot, call, resolve, reject, target: settings.lemondUrl, isClientHeeded: false });
         // An abort that came before does not come again.
         if (call.client.aborted) return settle(id, clientGone);
-        call.client.addEventListener("abort", () => leave(id), { once: true });
         const bodyBytes = call.body?.byteLength ?? 0;
         const { requestId: name, isContinuation = false, lemond } = call;
         const mayDial = lemond?.isOnlyWay !== true;
-        const { aliases } = slot.config;
-        const model = [slot.name, ...aliases].includes(call.model) ? null : call.model;
+        const isName = call.model === slot.name || slot.config.aliases.includes(call.model);
+        const model = isName ? null : call.model;
         happen({ kind: "arrived", request: { id, name, slot: slot.id, bodyBytes, isContinuation, model, mayDial } });
+        heedClient(id);
       });
     },
     dial: (request: Request, slot: SlotRecord, child: Child, isShared: boolean): void => {
@@ -178,7 +180,17 @@ export function createAttempts(deps: AttemptsDeps) {
     },
   };
 
-  /** The client of a request that is held has gone; an attempt under way hears of it by itself. */
+  /** An attempt under way hears by itself that its client has gone; for a request that is held somebody must listen. */
+  function heedClient(id: number): void {
+    const pending = calls.get(id);
+    if (!pending || pending.isClientHeeded || flights.has(id)) return;
+    pending.isClientHeeded = true;
+    pending.call.client.addEventListener("abort", () => leave(id), { once: true });
+    // An abort that came before does not come again.
+    if (pending.call.client.aborted) leave(id);
+  }
+
+  /** The client of a request that is held has gone. */
   function leave(id: number): void {
     if (!calls.has(id) || flights.has(id)) return;
     happen({ kind: "left", request: id });

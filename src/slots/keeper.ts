@@ -229,8 +229,9 @@ export function createKeeper(deps: KeeperDeps) {
     },
     ofModel: (model: string): Slot => {
       const there = (): SlotRecord | undefined => ownerOf(known, model) ?? implicitOf(known, model);
-      if (!there()) happen({ kind: "named", model });
-      const record = there();
+      let record = there();
+      if (!record) happen({ kind: "named", model });
+      record ??= there();
       if (!record) throw new Error(`no slot was made for ${model}`);
       return slotOf(record);
     },

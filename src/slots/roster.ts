@@ -10,8 +10,6 @@ import { type Known, type Move, nextId, type Order, type Settings, type SlotReco
 /** The model that the slot will have when the order under way has ended. */
 export const wantedModel = ({ job, model }: SlotRecord): string => job?.order?.model ?? model;
 
-const present = (known: Known): SlotRecord[] => [...known.slots.values()].filter((slot) => !slot.isLeaving);
-
 /** Configured slots in the order of the file, then the implicit ones that no configured one stands before. */
 export function slotsShown(known: Known): SlotRecord[] {
   const slots = [...known.slots.values()].filter((slot) => isShown(known, slot));
@@ -20,10 +18,19 @@ export function slotsShown(known: Known): SlotRecord[] {
 
 /** The configured slot that has the model, or will have it. */
 export function ownerOf(known: Known, model: string): SlotRecord | undefined {
-  const slots = present(known).filter((slot) => !slot.isImplicit);
-  const having = (isSame: (own: string) => boolean): SlotRecord | undefined =>
-    slots.find((slot) => isSame(slot.model) || isSame(wantedModel(slot)));
-  return having((own) => own === model) ?? having((own) => isSameModel(known, own, model));
+  const isExact = (own: string): boolean => own === model;
+  const isNear = (own: string): boolean => isSameModel(known, own, model);
+  return (
+    firstOf(known, false, (slot) => isExact(slot.model) || isExact(wantedModel(slot))) ??
+    firstOf(known, false, (slot) => isNear(slot.model) || isNear(wantedModel(slot)))
+  );
+}
+
+/** The first slot that is not being taken out. A loop, since a request may ask four times. */
+function firstOf(known: Known, isImplicit: boolean, isWanted: (slot: SlotRecord) => boolean): SlotRecord | undefined {
+  for (const slot of known.slots.values())
+    if (slot.isImplicit === isImplicit && !slot.isLeaving && isWanted(slot)) return slot;
+  return undefined;
 }
 
 /** Whether a slot of `own` has the model that is called `name`. Where lemond knows `own` itself, a namesake is another model. */
@@ -32,8 +39,10 @@ export function isSameModel(known: Known, own: string, name: string): boolean {
 }
 
 export function implicitOf(known: Known, model: string): SlotRecord | undefined {
-  const slots = present(known).filter((slot) => slot.isImplicit);
-  return slots.find((slot) => slot.model === model) ?? slots.find((slot) => isSameModel(known, slot.model, model));
+  return (
+    firstOf(known, true, (slot) => slot.model === model) ??
+    firstOf(known, true, (slot) => isSameModel(known, slot.model, model))
+  );
 }
 
 /** Neither taken out of the configuration nor without a section beside one that has its model: a client can name it. */
@@ -139,7 +148,7 @@ export function slotOfModel(move: Move, model: string): SlotRecord {
 export function configure(move: Move, settings: Settings, configs: readonly SlotConfig[]): void {
   const { known } = move;
   known.settings = settings;
-  const before = present(known);
+  const before = [...known.slots.values()].filter((slot) => !slot.isLeaving);
   const isElsewhere = (slot: SlotRecord): boolean =>
     configs.some(({ name, model }) => name !== slot.name && model === wantedModel(slot));
   const staysImplicit = (slot: SlotRecord): boolean =>
