@@ -1,6 +1,8 @@
 // Runs a campaign: one server process, the epochs of each seed in front of it, and what the process holds at the end.
 import { runEpoch, startEpochLemond } from "./epoch.ts";
-import { planCampaign } from "./plan.ts";
+import { runCrowd } from "./crowd.ts";
+import { type EpochPlan, planCampaign } from "./plan.ts";
+import type { CrowdPlan } from "./plan-crowds.ts";
 import { createTally, type Footprint, judgedRss, type Totals } from "./report.ts";
 import { startTarget, type Target } from "./target.ts";
 
@@ -36,6 +38,11 @@ export async function runCampaign({ seeds, requests, binary, onProgress, onLine 
   let done = 0;
   let last = 0;
   let told = 0;
+  const crowd = async (frame: EpochPlan, plan: CrowdPlan, seed: number, index: number): Promise<void> => {
+    await using lemond = await startEpochLemond(frame, 0);
+    const own = await startTarget({ lemondUrl: lemond.url, binary, holdMs: HOLD_MS, onLine });
+    await runCrowd({ plan, seed, index, target: own, lemond, holdMs: HOLD_MS, tally });
+  };
   campaign: for (seed of seeds) {
     for (const plan of planCampaign(seed, requests).epochs) {
       const epochMs = performance.now();
@@ -50,6 +57,7 @@ export async function runCampaign({ seeds, requests, binary, onProgress, onLine 
         break campaign; // What was seen until then is told, and how it ended.
       }
       done += plan.steps.length;
+      if (plan.crowd) await crowd(plan, plan.crowd, seed, last);
       const { violations } = tally.totals();
       const tookS = (performance.now() - epochMs) / 1000;
       const about = `${plan.version}, max ${plan.maxModels}, ports ${plan.ports}, pids ${plan.pids}`;

@@ -26,6 +26,10 @@ export interface Circumstances {
   readonly operatorActed: boolean;
   /** The child said 503 of itself. */
   readonly wasLoading: boolean;
+  /** A reload had taken the slot out. */
+  readonly wasAbsent: boolean;
+  /** The server has been told to end. */
+  readonly isEnding: boolean;
   readonly tookMs: number;
   readonly holdMs: number;
 }
@@ -35,6 +39,8 @@ const STATUS: Readonly<Record<string, number>> = {
   "slot.overloaded": 503,
   "dispatch.upstream_unavailable": 502,
   "dispatch.upstream_timeout": 504,
+  "dispatch.no_route": 404,
+  "server.draining": 503,
 };
 
 export function judge(plan: RequestPlan, prompt: Prompt, received: Received, seen: Circumstances): Verdict {
@@ -101,15 +107,19 @@ function faultOfEnvelope(
   status: number | null,
   headers: Headers,
   plan: RequestPlan,
-  { losses, wasDisturbed, loadsFailed, operatorActed, tookMs, holdMs }: Circumstances,
+  seen: Circumstances,
 ): string | null {
   if (status !== null && STATUS[code] !== status) return `code ${code} with status ${status}`;
   const label = headers.get("x-hal0-repair");
   if ((STATUS[code] === 503 || label === "backed_off") && !headers.has("retry-after"))
     return `${code} without Retry-After`;
   if (status !== null && headers.get("x-request-id") === null) return `${code} without x-request-id`;
+  // Sent away before its slot was looked for.
+  if (code === "dispatch.no_route") return seen.wasAbsent ? null : "a slot that is there was not found";
+  if (code === "server.draining") return seen.isEnding ? null : "sent away by a server that does not end";
   if (status !== null && headers.get("x-hal0-upstream") !== plan.slot)
     return `${code} names upstream ${headers.get("x-hal0-upstream")}`;
+  const { losses, wasDisturbed, loadsFailed, operatorActed, tookMs, holdMs } = seen;
   // A repair that went well leaves one excuse: the second attempt was lost as well.
   const hasNoChild = label === null || label === "failed" || label === "backed_off";
   if (hasNoChild && (wasDisturbed || (loadsFailed && (label !== null || status === null)))) return null;

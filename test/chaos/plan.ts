@@ -1,5 +1,6 @@
 // What a campaign does, made from its seed alone: epochs of one lemond each, requests and faults by index, never by time.
 // Starts nothing.
+import { planCrowd, type CrowdPlan } from "./plan-crowds.ts";
 import { planFault, type FaultPlan } from "./plan-faults.ts";
 import { createRandom, type Random } from "./random.ts";
 import { planRequest, type RequestPlan } from "./plan-requests.ts";
@@ -22,6 +23,8 @@ export interface EpochPlan {
   /** Lemond evicts a model that is not used through itself for so long. */
   readonly idleEvictMs: number | null;
   readonly steps: readonly Step[];
+  /** Everything at once, behind the epoch; null in most of them. */
+  readonly crowd: CrowdPlan | null;
 }
 
 /** The faults strike, then the request is sent. */
@@ -38,16 +41,22 @@ export interface Plan {
 
 export const EPOCH_REQUESTS = 200;
 const FAULT_SHARE = 0.14;
+/** The second of so many epochs is followed by a crowd. */
+const CROWD_EVERY = 4;
 
 export function planCampaign(seed: number, requests: number): Plan {
   const random = createRandom(seed);
   const epochs: EpochPlan[] = [];
   for (let from = 0; from < requests; from += EPOCH_REQUESTS)
-    epochs.push(planEpoch(random, from, Math.min(requests, from + EPOCH_REQUESTS), epochs.length + seed));
+    epochs.push({
+      ...planEpoch(random, from, Math.min(requests, from + EPOCH_REQUESTS), epochs.length + seed),
+      // By chance of its own: the epochs stay as they were.
+      crowd: epochs.length % CROWD_EVERY === 1 ? planCrowd(createRandom(seed * 10_007 + from)) : null,
+    });
   return { seed, epochs };
 }
 
-function planEpoch(random: Random, from: number, to: number, nth: number): EpochPlan {
+function planEpoch(random: Random, from: number, to: number, nth: number): Omit<EpochPlan, "crowd"> {
   const maxModels = random.pick([1, 2, -1]);
   const frame = {
     // Both generations take turns; the rest is chance.

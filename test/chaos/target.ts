@@ -2,7 +2,7 @@
 // its own faults is collected.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { SLOT_MODELS } from "./plan.ts";
+import { SLOT_MODELS, type SlotName } from "./plan.ts";
 
 export interface TargetOptions {
   readonly lemondUrl: string;
@@ -24,6 +24,8 @@ export interface Target {
   isUp(): boolean;
   rssBytes(): number;
   descriptors(): Descriptors;
+  /** SIGHUP with a configuration of these slots alone; resolves when it is taken, or the server has ended. */
+  reload(slots: readonly SlotName[]): Promise<void>;
   /** SIGTERM; the exit code. */
   stop(): Promise<number>;
 }
@@ -40,11 +42,13 @@ export interface Descriptors {
 }
 
 const START_MS = 20_000;
+export const DRAIN_MS = 500;
 const FAULTS = new Set(["server.internal", "slot.transition_illegal"]);
 
 export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetOptions): Promise<Target> {
   const file = join(process.env["TMPDIR"] ?? "/tmp", `chaos-${process.pid}-${crypto.randomUUID()}.toml`);
-  await Bun.write(file, configText(lemondUrl, holdMs));
+  const configure = (slots: readonly SlotName[]) => Bun.write(file, configText(lemondUrl, holdMs, slots));
+  await configure(Object.keys(SLOT_MODELS) as SlotName[]);
   const command = binary === null ? [process.execPath, join(import.meta.dir, "../../src/main.ts")] : [binary];
   const server = Bun.spawn([...command, "--config", file], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   // However the campaign ends, its server ends with it.
@@ -53,12 +57,14 @@ export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetO
   const faults: string[] = [];
   const touches = new Map<string, number>();
   const started = Promise.withResolvers<string>();
+  let reloaded = Promise.withResolvers<void>();
   const timer = setTimeout(() => started.reject(new Error("the server did not start")), START_MS);
   void eachLine(server.stdout, (line) => {
     onLine(line);
     const entry: unknown = parsed(line);
     if (typeof entry !== "object" || entry === null || !("event" in entry)) return void faults.push(`stdout: ${line}`);
     if (entry.event === "server.started" && "url" in entry) started.resolve(String(entry.url));
+    if (entry.event === "config.reloaded") reloaded.resolve();
     if (entry.event === "lemonade.touch" && "model" in entry && typeof entry.model === "string")
       touches.set(entry.model, (touches.get(entry.model) ?? 0) + 1);
     if (typeof entry.event === "string" && FAULTS.has(entry.event)) faults.push(line);
@@ -66,7 +72,6 @@ export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetO
   void eachLine(server.stderr, (line) => void faults.push(`stderr: ${line}`));
   void server.exited.then((code) => started.reject(new Error(`the server ended with ${code}: ${faults.join("\n")}`)));
   const url = await started.promise.finally(() => clearTimeout(timer));
-  await Bun.file(file).delete();
   const { pid } = server;
   return {
     url,
@@ -76,22 +81,29 @@ export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetO
     isUp: () => server.exitCode === null && server.signalCode === null,
     rssBytes: () => 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]),
     descriptors: () => descriptorsOf(pid, Number(new URL(url).port)),
+    reload: async (slots) => {
+      reloaded = Promise.withResolvers();
+      await configure(slots);
+      server.kill("SIGHUP");
+      await Promise.race([reloaded.promise, server.exited]);
+    },
     stop: async () => {
       server.kill("SIGTERM");
       const killer = setTimeout(() => server.kill("SIGKILL"), START_MS);
       const code = await server.exited;
       clearTimeout(killer);
       process.off("exit", end);
+      await Bun.file(file).delete();
       return code;
     },
   };
 }
 
-function configText(lemondUrl: string, holdMs: number): string {
-  const slots = Object.entries(SLOT_MODELS).map(
-    ([name, [model]]) => `
+function configText(lemondUrl: string, holdMs: number, names: readonly SlotName[]): string {
+  const slots = names.map(
+    (name) => `
 [slots.${name}]
-model = "${model}"
+model = "${SLOT_MODELS[name][0]}"
 default = ${name === "chat"}
 gate = "${name === "code" ? "hold" : "reject"}"
 hold_s = ${holdMs / 1000}
@@ -103,7 +115,7 @@ continue = false
 port = 0
 log_level = "debug"
 first_byte_timeout_s = 20
-drain_s = 0.5
+drain_s = ${DRAIN_MS / 1000}
 
 [lemonade]
 url = "${lemondUrl}"

@@ -98,6 +98,8 @@ export function createWeather(ledger: Ledger, holdMs: number) {
       loadsFailed: failuresOf(slot) > mark.forgiven,
       operatorActed: covers("operator", slot, mark.atMs, mark.atMs + tookMs),
       wasLoading: covers("loading", slot, mark.atMs, mark.atMs + tookMs),
+      wasAbsent: false,
+      isEnding: false,
       tookMs,
       holdMs,
     }),
