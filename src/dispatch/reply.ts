@@ -112,7 +112,9 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
     },
     ofWait: (first, wait, result) => {
       const headers = new Headers({ "content-type": "text/event-stream" });
-      name(headers, decision);
+      // Nobody knows yet who will answer: the slot that was asked is named, also while its fallbacks are.
+      const { requestId, upstream, fallback } = decision;
+      name(headers, { requestId, upstream: fallback ?? upstream, label: null, fallback: null });
       forStream(headers);
       // The reply of a client that has gone may have come at this very moment.
       const leave = (): void => void result.then((late) => late.kind === "reply" && drop(late.reply, late.sent));
@@ -165,8 +167,10 @@ function forStream(headers: Headers): void {
   if (!headers.has("cache-control")) headers.set("cache-control", "no-cache");
 }
 
+type Named = Pick<Decision, "requestId" | "upstream" | "label" | "fallback">;
+
 /** Says in the headers which request it was, who was asked, and what was repaired. */
-export function name(headers: Headers, { requestId, upstream, label, fallback }: Decision): void {
+export function name(headers: Headers, { requestId, upstream, label, fallback }: Named): void {
   headers.set("x-request-id", requestId);
   if (upstream !== "") headers.set("x-hal0-upstream", inHeader(upstream));
   if (label !== null) headers.set("x-hal0-repair", label);

@@ -43,6 +43,28 @@ describe("a slot whose model cannot be loaded", () => {
     expect(metrics).toContain('hal0_dispatch_fallbacks_total{slot="primary",upstream="small",reason="failed"} 1');
   });
 
+  test("is named alone where a heartbeat goes out while its fallback is still being loaded", async () => {
+    await using stack = await startStack({
+      lemond: { maxModels: -1, loadMs: 600 },
+      slots: [
+        { ...primary, fallback: [small] },
+        { name: "small", model: "tiny-b" },
+      ],
+      loaded: [],
+      server: { heartbeatMs: 150 },
+    });
+    stack.lemond.failLoads("tiny-a", 9);
+    expect((await stack.chat()).headers.get("x-hal0-fallback")).toBe("primary");
+    await stack.child("tiny-b").kill();
+    await stack.slotIs(({ state }) => state === "offline", "small");
+    // The slot backs off, so that all of the wait is its fallback's.
+    const answer = await ended(stack.chat({ stream: true }));
+    expect(answer.text).toMatch(/^: .* of primary, \d+ s/);
+    expect(answer.text).toContain("tiny-b token 1");
+    const names = ["upstream", "fallback", "repair"].map((name) => answer.headers.get(`x-hal0-${name}`));
+    expect(names).toEqual(["primary", null, null]);
+  });
+
   test("is answered for by a remote in its back-off, with the remote's key and model and nothing of ours", async () => {
     await using far = await startRemote(reply);
     const upstreams = [{ name: "cloud", url: `${far.url}/v1`, apiKey: "far-key", models: ["big/*"] }];
