@@ -45,7 +45,7 @@ export function createWait<T>(awaited: Promise<T>, { everyMs, beat, now }: WaitO
         if (step) return step;
         const { promise, resolve } = Promise.withResolvers<void>();
         wake = resolve;
-        const timer = everyMs > 0 ? setTimeout(resolve, dueMs - now()) : null;
+        const timer = everyMs > 0 ? setTimeout(resolve, Math.max(0, dueMs - now())) : null;
         await promise;
         if (timer) clearTimeout(timer);
       }

@@ -63,3 +63,15 @@ test("no heartbeat comes where there shall be none", async () => {
   resolve("reply");
   expect(text(await step)).toBe("reply");
 });
+
+test("a heartbeat that falls due between two looks at the clock brings no warning about a timer in the past", async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", note);
+  const times = [0, 9, 11];
+  const wait = createWait(new Promise(() => {}), { everyMs: 10, beat: () => "beat", now: () => times.shift() ?? 20 });
+  expect(await wait.step()).toEqual({ bytes: new TextEncoder().encode("beat") });
+  await Bun.sleep(0); // A warning is told in the next turn.
+  process.off("warning", note);
+  expect(warnings).toEqual([]);
+});
