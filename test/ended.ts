@@ -33,7 +33,7 @@ export async function ended(reply: Response | Promise<Response>): Promise<Ended>
   if (text.endsWith("data: [DONE]\n\n")) return { ...common, how: "whole", ...nothing };
   const last = text.trimEnd().split("\n\n").at(-1) ?? "";
   const { code, details } = last.startsWith("data: {") ? errorIn(last.slice("data: ".length)) : nothing;
-  const isTold = code === "dispatch.stream_interrupted" && text.endsWith("\n\n");
+  const isTold = (code === "dispatch.stream_interrupted" || code === "server.draining") && text.endsWith("\n\n");
   return { ...common, how: isTold ? "interrupted" : "cut", code, details };
 }
 

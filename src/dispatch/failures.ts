@@ -1,4 +1,5 @@
 // Words a failed request for its client: an attempt's outcome → the error. Pure.
+import { stopping } from "../http/accepted.ts";
 import { DispatchError } from "../http/errors.ts";
 import type { Ended } from "./attempt.ts";
 import type { Sent } from "./call.ts";
@@ -25,7 +26,9 @@ export function unavailable(upstream: string, sent: Sent, ended: Ended, firstByt
   );
 }
 
-export function interrupted(upstream: string): DispatchError {
+/** The last event of a stream that was cut; what outlasts the end of the server has not lost its model. */
+export function interrupted(upstream: string, how: Ended): DispatchError {
+  if (how.kind === "lost" && how.cause === "stopping") return stopping();
   const message = `The stream from ${upstream} broke off: its model was lost. What came before is incomplete.`;
   return new DispatchError("dispatch.stream_interrupted", message, { upstream });
 }

@@ -21,7 +21,7 @@ export interface RelayOptions {
   readonly start: Pending;
   readonly framing: Framing;
   /** The bytes that end a broken stream of events or lines. */
-  readonly interruption: () => Uint8Array;
+  readonly interruption: (how: Ended) => Uint8Array;
   /** Where the rest of a stream that was lost comes from; null where it cannot be had. */
   readonly resume?: (lost: Ended) => Pending | null;
   /** What has gone to the client of the reply. */
@@ -70,10 +70,10 @@ export function relay({ start, framing, interruption, resume, seen, onEnd }: Rel
       end(how);
       return true;
     }
-    if (cutter.isInside) return close(controller, joined([BLANK_LINE, interruption()]), how);
+    if (cutter.isInside) return close(controller, joined([BLANK_LINE, interruption(how)]), how);
     cutter = createCutter(framing);
     pending = framing === "sse" ? (resume?.(how) ?? null) : null;
-    return pending ? false : close(controller, interruption(), how);
+    return pending ? false : close(controller, interruption(how), how);
   };
 
   const take = (read: Read, controller: Controller): boolean => {

@@ -38,7 +38,8 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
   let current: Sent | null = null;
   let continuation: Continuation | undefined;
 
-  const interruption = (): Uint8Array => encoder.encode(errorEvent(interrupted(decision.upstream), route.dialect));
+  const interruption = (how: Ended): Uint8Array =>
+    encoder.encode(errorEvent(interrupted(decision.upstream, how), route.dialect));
 
   /** The request stays counted until the last byte, or until the client has left: one that read nothing cancels nothing. */
   const body = (start: Pending, framing: Framing): ReadableStream<Uint8Array> => {
@@ -73,7 +74,7 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
     if (!resumption) return null;
     const { wait, rest } = resumption;
     const nextOf = (rest: Rest | null): Next => {
-      if (rest === null) return { last: interruption(), end: lost };
+      if (rest === null) return { last: interruption(lost), end: lost };
       if ("last" in rest) {
         decision.tokens.see(rest.last);
         return { last: rest.last, end: { kind: "complete" } };

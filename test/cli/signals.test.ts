@@ -70,7 +70,7 @@ describe("told to stop", () => {
     await using service = await startService({ drainS: 0.2 });
     const stream = await chat(service, { stream: true, sim: { tokens: 500, tokenMs: 20 } });
     await drain(service);
-    expect(await ended(stream)).toMatchObject({ how: "interrupted", code: "dispatch.stream_interrupted" });
+    expect(await ended(stream)).toMatchObject({ how: "interrupted", code: "server.draining" });
     expect(await service.binary.exited).toBe(0);
     // The child was well: it is neither repaired nor unloaded.
     expect(service.lemond.loads("tiny-a")).toBe(1);

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { startBetween } from "../between.ts";
 import { ended } from "../ended.ts";
 import { startLemond } from "../lemond/index.ts";
+import { startRemote } from "../remote.ts";
 import { startStack, type Stack } from "../stack.ts";
 
 const act = (stack: Stack, action: string): Promise<Response> =>
@@ -107,4 +108,34 @@ test("a stream that breaks while the server ends starts no load that the end wou
   expect(await ended(whole)).toMatchObject({ how: "whole" });
   await stopped;
   expect([stack.lemond.loads("tiny-a"), stack.lemond.unloads()]).toEqual([1, 0]);
+});
+
+test("streams that outlast drain_s end with the words that the server stops, each in its dialect", async () => {
+  const head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+  await using far = await startRemote(`${head}data: {"choices":[]}\n\n`, { staysOpen: true });
+  const upstreams = [{ name: "far", url: far.url, apiKey: null, models: ["far/*"] }];
+  await using stack = await startStack({ server: { drainMs: 200 }, upstreams });
+  const sim = { tokens: 1000, tokenMs: 20 };
+  const ask = { stream: true, messages: [{ role: "user", content: "x" }], prompt: "x", input: "x", max_tokens: 9, sim };
+  const openai = /\n\ndata: (.*)\n\n$/;
+  const table = [
+    ["/v1/chat/completions", ask, openai],
+    ["/v1/chat/completions", { ...ask, model: "far/m" }, openai],
+    ["/v1/completions", ask, openai],
+    ["/v1/messages", ask, /\n\nevent: error\ndata: (.*)\n\n$/],
+    ["/v1/responses", ask, /\n\nevent: response\.failed\ndata: (.*)\n\n$/],
+    ["/api/chat", ask, /\n(.*)\n$/],
+  ] as const;
+  const streams = await Promise.all(table.map(([path, body]) => stack.post(path, body)));
+  const texts = streams.map((stream) => stream.text());
+  await stack.server.stop();
+  for (const [at, [path, , last]] of table.entries()) {
+    const text = (await texts[at]) ?? "";
+    const { error } = JSON.parse(last.exec(text)?.[1] ?? "{}");
+    const { code, message, retry_after_s } = typeof error === "string" ? { message: error } : error;
+    expect([path, message]).toEqual([path, "The server is stopping."]);
+    if (path !== "/api/chat") expect([code, retry_after_s]).toEqual(["server.draining", 1]);
+    expect(text).not.toContain("[DONE]");
+  }
+  expect([stack.lemond.loads(), stack.lemond.unloads()]).toEqual([1, 0]);
 });
