@@ -127,7 +127,8 @@ export function createAttempts(deps: AttemptsDeps) {
           const leave = await deps.places.take(limit);
           if (flights.has(request.id)) leaves.set(request.id, leave);
           else leave();
-          return null;
+          // lemond 10.6 answers Ollama's streams for a dead child, too: with an empty text, and no word of the death.
+          return deps.processOf(child)?.isAlive() === false ? "pid gone" : null;
         },
         // lemond looks after its own children: silence says nothing here.
         onStart: (cut) => flights.set(request.id, { child, cut, heardMs: () => Infinity }),

@@ -39,12 +39,13 @@ describe.each(["10.6", "11.7"] as const)("through lemond %s", (version) => {
     expect(stack.lemond.loads()).toBe(1);
   });
 
-  test("a chat is answered although its child has died", async () => {
+  test.each([false, true])("a chat is answered although its child has died (stream: %p)", async (stream) => {
     await using stack = await startStack({ slots, lemond: { version }, lemonade: { pollMs: 60_000 } });
     await stack.child().kill();
-    const response = await stack.post("/api/chat", { model: "primary", messages, stream: false });
-    expect([response.status, await response.json()]).toMatchObject([200, { done: true }]);
-    expect(stack.lemond.loads()).toBe(2);
+    const response = await stack.post("/api/chat", { model: "primary", messages, stream });
+    const said = lines(await response.text());
+    expect(said.map(({ message }) => message?.content).join("")).toContain("tiny-a token 1 ");
+    expect([response.status, said.at(-1)?.done, stack.lemond.loads()]).toEqual([200, true, 2]);
   });
 });
 
