@@ -17,6 +17,10 @@ export interface ServiceOptions {
   readonly continues?: boolean;
   /** Default 1. */
   readonly drainS?: number;
+  /** Default 5. */
+  readonly heartbeatS?: number;
+  /** How long a request waits for its slot. Default 20. */
+  readonly holdS?: number;
   /** Loaded through lemond before the executable starts. Default: both slots' models. */
   readonly loaded?: readonly string[];
 }
@@ -40,11 +44,11 @@ export interface Service extends AsyncDisposable {
 
 /** Slots `primary` (tiny-a) and `embed` (tiny-emb). */
 export async function startService(given: ServiceOptions = {}): Promise<Service> {
-  const { lemond: options, toml = "", continues = true, loaded, drainS = 1 } = given;
+  const { lemond: options, toml = "", continues = true, loaded } = given;
   const lemond = await startLemond(options);
   await Promise.all((loaded ?? ["tiny-a", "tiny-emb"]).map((model) => lemond.load(model)));
   const binary = await startBinary({
-    toml: `${serviceToml(lemond.url, drainS)}continue = ${continues}\n${toml}`,
+    toml: `${serviceToml(lemond.url, given)}continue = ${continues}\n${toml}`,
   }).catch(async (error: unknown) => {
     await lemond[Symbol.asyncDispose]();
     throw error;
@@ -81,13 +85,14 @@ export async function startService(given: ServiceOptions = {}): Promise<Service>
   };
 }
 
-function serviceToml(lemondUrl: string, drainS: number): string {
+function serviceToml(lemondUrl: string, { drainS = 1, heartbeatS = 5, holdS = 20 }: ServiceOptions): string {
   return `
 [server]
 port = 0
 api_keys = ["${KEY}"]
 log_level = "debug"
 drain_s = ${drainS}
+heartbeat_s = ${heartbeatS}
 [lemonade]
 url = "${lemondUrl}"
 poll_s = 0.2
@@ -97,7 +102,7 @@ hold_s = 20
 [slots.primary]
 model = "tiny-a"
 default = true
-hold_s = 20
+hold_s = ${holdS}
 `;
 }
 
