@@ -10,7 +10,8 @@ setDefaultTimeout(30_000);
 
 /** Its streams are long enough to be killed in. */
 const models: LemondOptions["models"] = [{ id: "tiny-a", chat: { tokenMs: 5 } }];
-const slots: StackOptions["slots"] = [{ name: "primary", model: "tiny-a", isDefault: true, isContinued: false }];
+const slot = { name: "primary", model: "tiny-a", isDefault: true };
+const slots: StackOptions["slots"] = [{ ...slot, isContinued: false }];
 const start = (more: StackOptions = {}): Promise<Stack> =>
   startStack({ ...more, slots: more.slots ?? slots, lemond: { models, ...more.lemond } });
 
@@ -48,6 +49,26 @@ describe.each(["10.6", "11.7"] as const)("lemond %s", (version) => {
     expect(cut).toMatch(/answered +not whole: dispatch\.stream_interrupted/);
     expect([code, out.trim().split("\n").at(-1)]).toEqual([1, "1 of 3 answers was not whole."]);
     expect(stack.lemond.loads("tiny-a")).toBeGreaterThanOrEqual(3);
+  });
+
+  test("a slot whose streams go on answers all three whole, and the drill ends with 0", async () => {
+    await using stack = await start({ lemond: { version }, slots: [{ ...slot, isContinued: true }] });
+    const { code, out, err } = await drill(["--url", stack.url, "--yes"]);
+    expect([code, err]).toEqual([0, ""]);
+    const [, , cut = ""] = rounds(out);
+    // In this order: the kill, the load, the seam, the end.
+    expect(cut).toMatch(
+      /kill -9 [^]*slot\.transition +offline → starting\n[^]*dispatch\.stream_continued [^]*answered +whole\n/,
+    );
+    expect(cut).toMatch(/lemond took \d+\.\d\d s; the answer took \d+\.\d\d s more/);
+    expect(out.trim().split("\n").at(-1)).toBe(
+      "Every answer was whole: the model was ended three times, and nobody would have noticed.",
+    );
+    // One process for each kill, and no more.
+    expect(stack.lemond.children().filter(({ isAlive }) => !isAlive).length).toBe(3);
+    expect(stack.lemond.loads("tiny-a")).toBe(4);
+    expect(stack.logged("dispatch.stream_continued").length).toBe(1);
+    expect(stack.logged("dispatch.stream_interrupted")).toEqual([]);
   });
 });
 
