@@ -5,6 +5,7 @@ import { needDebian } from "../need.ts";
 
 export type ContextOptions = Parameters<Browser["newContext"]>[0];
 
+/** Without a context it is one tab for all tests of the file, as a tab costs half a second: each finds it as if it were new. */
 export interface Tabs {
   newContext(options?: ContextOptions): Promise<BrowserContext>;
   open(url: string, context?: BrowserContext): Promise<Page>;
@@ -14,6 +15,8 @@ export interface Tabs {
 
 const executablePath = await needDebian("chromium", "chromium");
 
+const VIEWPORT = { width: 1280, height: 900 };
+
 /** What is not there within this is not there; a busy machine takes its time. */
 const WAIT_MS = 15_000;
 
@@ -22,20 +25,28 @@ export function inChromium(tests: (tabs: Tabs) => void): void {
   setDefaultTimeout(60_000);
   describe.skipIf(executablePath === null)("in Chromium", () => {
     let browser: Browser;
+    let shared: Page;
     const faults: string[] = [];
     beforeAll(async () => {
       browser = await chromium.launch({ executablePath: executablePath ?? "", args: ["--no-sandbox"] });
+      shared = await newPage(await newContext());
     }, 60_000);
     afterAll(() => browser.close());
     afterEach(async () => {
-      for (const context of browser.contexts()) await context.close();
+      for (const context of browser.contexts()) if (context !== shared.context()) await context.close();
+      // A server of the next test has another port, and so an origin with nothing stored; cookies know no ports.
+      await shared.goto("about:blank");
+      await shared.unrouteAll();
+      await shared.setViewportSize(VIEWPORT);
+      await shared.emulateMedia({ colorScheme: null });
+      await shared.context().clearCookies();
       expect(faults.splice(0)).toEqual([]);
     });
 
     const newContext = (options: ContextOptions = {}): Promise<BrowserContext> =>
-      browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-    const blank = async (context?: BrowserContext): Promise<Page> => {
-      const page = await (context ?? (await newContext())).newPage();
+      browser.newContext({ viewport: VIEWPORT, ...options });
+    const newPage = async (context: BrowserContext): Promise<Page> => {
+      const page = await context.newPage();
       page.setDefaultTimeout(WAIT_MS);
       page.on("pageerror", (error) => faults.push(String(error)));
       // That the network failed is for the page to say.
@@ -45,6 +56,7 @@ export function inChromium(tests: (tabs: Tabs) => void): void {
       });
       return page;
     };
+    const blank = async (context?: BrowserContext): Promise<Page> => (context ? newPage(context) : shared);
     const open = async (url: string, context?: BrowserContext): Promise<Page> => {
       const page = await blank(context);
       await page.goto(url);
