@@ -87,7 +87,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       body,
       wantsStream,
       maxReplyBytes,
-      lemond: isSlot(upstream) ? lemondWay(route, { ...asked, query: queryForLemond(request.url) }) : null,
+      lemond: isSlot(upstream) ? lemondWay(route, asked, queryForLemond(request.url)) : null,
       client: request.signal,
     };
     const isUnload = asked.isUnload && isSlot(upstream);

@@ -7,29 +7,29 @@ import type { LemondWay } from "./call.ts";
 
 /** What of a request decides its way at lemond. */
 export interface LemondAsk {
-  /** With its question mark, or empty. */
-  readonly query: string;
   /** Of a form; null for JSON. */
   readonly boundary: string | null;
   /** lemond would change more of it than `model` before it hands it to a child. */
   readonly isChangedByLemond: boolean;
 }
 
-type Ways = (route: ModelRoute, ask: LemondAsk) => LemondWay;
+/** `query` has its question mark, or is empty. */
+type Ways = (route: ModelRoute, ask: LemondAsk, query: string) => LemondWay;
 
 /** The usual way of each route is made once: a request that goes to a child pays nothing for it. */
 export function createLemondWays(routes: Iterable<ModelRoute>): Ways {
-  const plain = { query: "", boundary: null, isChangedByLemond: false };
-  const usual = new Map([...routes].map((route) => [route, wayOf(route, plain)]));
-  return (route, ask) => {
-    const isUsual = ask.query === "" && ask.boundary === null && !ask.isChangedByLemond;
-    return (isUsual ? usual.get(route) : undefined) ?? wayOf(route, ask);
+  const plain = { boundary: null, isChangedByLemond: false };
+  const usual = new Map([...routes].map((route) => [route, wayOf(route, plain, "")]));
+  return (route, ask, query) => {
+    const isUsual = query === "" && ask.boundary === null && !ask.isChangedByLemond;
+    return (isUsual ? usual.get(route) : undefined) ?? wayOf(route, ask, query);
   };
 }
 
 function wayOf(
   { path, dialect, isViaLemond }: ModelRoute,
-  { query, boundary, isChangedByLemond }: LemondAsk,
+  { boundary, isChangedByLemond }: LemondAsk,
+  query: string,
 ): LemondWay {
   const root = dialect === "ollama" ? "" : "/v1";
   return {

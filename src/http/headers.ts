@@ -77,8 +77,11 @@ export function responseHeaders(upstream: Headers): Headers {
   if (named && named !== "close") for (const name of namesIn(named)) upstream.delete(name);
   for (const name of NOT_RETURNED) upstream.delete(name);
   // Named first: a header that is deleted in the loop would make it skip the next one.
-  const ours = [...upstream.keys()].filter((name) => NOT_RETURNED_PREFIXES.some((prefix) => name.startsWith(prefix)));
-  for (const name of ours) upstream.delete(name);
+  let ours: string[] | null = null;
+  upstream.forEach((_, name) => {
+    if (NOT_RETURNED_PREFIXES.some((prefix) => name.startsWith(prefix))) (ours ??= []).push(name);
+  });
+  for (const name of ours ?? []) upstream.delete(name);
   return upstream;
 }
 

@@ -3,10 +3,11 @@ import { isIPv4, isIPv6 } from "node:net";
 
 /** The name in a `Host` value or of a bind address, without its port and brackets, in lower case. */
 export function hostName(host: string): string {
-  const bracketed = /^\[([^\]]*)\]/.exec(host)?.[1];
+  if (host.startsWith("[") && host.includes("]")) return host.slice(1, host.indexOf("]")).toLowerCase();
+  const colon = host.indexOf(":");
   // An IPv6 address without brackets (a bind address) has more than one colon and no port.
-  const plain = host.split(":").length > 2 ? host : host.replace(/:\d*$/, "");
-  return (bracketed ?? plain).toLowerCase();
+  const hasPort = colon >= 0 && colon === host.lastIndexOf(":") && !/\D/.test(host.slice(colon + 1));
+  return (hasPort ? host.slice(0, colon) : host).toLowerCase();
 }
 
 /** Whether only this machine can reach a socket of that host name. */

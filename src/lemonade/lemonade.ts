@@ -60,8 +60,11 @@ export interface Listing {
 }
 
 /** Whether two models are listed at that URL. */
-export const isShared = ({ loaded }: Listing, url: string): boolean =>
-  loaded.filter((listed) => listed.url === url).length > 1;
+export function isShared({ loaded }: Listing, url: string): boolean {
+  let count = 0;
+  for (const listed of loaded) if (listed.url === url) count++;
+  return count > 1;
+}
 
 /** `refused`: nothing listens. `denied`: our key is wrong. `silent`: no usable answer. `cause` says why. */
 export type HealthAnswer =

@@ -84,7 +84,11 @@ export function createLog(level: LogLevel, write: LineWriter, format: LogFormat 
 }
 
 const FORMATS: Record<LogFormat, (level: LogLevel, event: string, fields?: Fields) => string> = {
-  json: (level, event, fields) => `${JSON.stringify({ ts: new Date().toISOString(), level, event, ...fields })}\n`,
+  // The fields are written apart: to copy them into one object first would cost as much as the rest.
+  json: (level, event, fields = {}) => {
+    const rest = JSON.stringify(fields);
+    return `{"ts":"${new Date().toISOString()}","level":"${level}","event":"${event}"${rest === "{}" ? "" : `,${rest.slice(1, -1)}`}}\n`;
+  },
   text: (level, event, fields = {}) => {
     const time = new Date().toTimeString().slice(0, 8);
     const words = Object.entries(fields).flatMap(([name, value]) =>

@@ -49,7 +49,13 @@ export function createAttempts(deps: AttemptsDeps) {
   const leaves = new Map<number, () => void>();
   let lastId = 0;
 
-  const clientGone = { outcome: { kind: "client-gone" }, label: null, target: settings.lemondUrl } as const;
+  const clientGone: Sent = {
+    outcome: { kind: "client-gone" },
+    label: null,
+    target: settings.lemondUrl,
+    headers: {},
+    end: () => {},
+  };
 
   const land = (id: number): boolean => {
     leaves.get(id)?.();
@@ -57,10 +63,10 @@ export function createAttempts(deps: AttemptsDeps) {
     return flights.delete(id);
   };
 
-  const settle = (id: number, sent: Omit<Sent, "headers" | "end"> & Partial<Sent>): void => {
+  const settle = (id: number, sent: Sent): void => {
     const pending = calls.get(id);
     calls.delete(id);
-    pending?.resolve({ headers: {}, end: () => {}, ...sent });
+    pending?.resolve(sent);
   };
 
   /** How the attempt came out, as an event; a reply goes to whoever waits for it. */
@@ -74,10 +80,18 @@ export function createAttempts(deps: AttemptsDeps) {
       return heedClient(id);
     }
     if (outcome.kind === "reply" && "source" in outcome)
-      return settle(id, { outcome, label, target, waitedMs, isDirect: request.isDirect, end: endOf(id) });
+      return settle(id, {
+        outcome,
+        label,
+        target,
+        waitedMs,
+        isDirect: request.isDirect,
+        headers: clientGone.headers,
+        end: endOf(id),
+      });
     land(id);
     happen({ kind: outcome.kind === "client-gone" ? "left" : "ended", request: id });
-    settle(id, { outcome, label, target, waitedMs });
+    settle(id, { outcome, label, target, waitedMs, headers: clientGone.headers, end: clientGone.end });
   };
 
   /** Made apart from the attempt: a closure there would keep the request's body for as long as the stream runs. */
@@ -95,7 +109,7 @@ export function createAttempts(deps: AttemptsDeps) {
     isShared: boolean,
   ): Promise<void> => {
     const process = deps.processOf(child);
-    if (process && !process.isAlive()) return conclude(request, GONE);
+    if (process && !process.wasAlive()) return conclude(request, GONE);
     const { checkpoint, url } = child;
     const outcome = await attempt(call, {
       url: target,
