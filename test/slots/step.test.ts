@@ -157,6 +157,23 @@ test("loads take turns in the order in which they were asked for", () => {
   expect(sent).toEqual(order);
 });
 
+test("the rest of a cut stream is dialled before those that have waited longer for the same child", () => {
+  const { lemond, slot, happen, requestOf } = scene([]);
+  for (const id of [1, 2]) happen({ kind: "arrived", request: requestOf(id, slot) });
+  for (const id of [3, 4]) happen({ kind: "arrived", request: { ...requestOf(id, slot), isContinuation: true } });
+  happen({ kind: "arrived", request: requestOf(5, slot) });
+  lemond.loaded = [child];
+  const result = { ok: true, reply: { status: 200, text: "{}" }, checkpoint: child.checkpoint } as const;
+  const asked = happen({ kind: "loaded", slot: slot.id, job: slot.job?.id ?? 0, result }).find(
+    (effect) => effect.do === "ask-child",
+  );
+  if (asked?.do !== "ask-child") throw new Error("the child is not asked");
+  const { question, how } = asked;
+  const effects = happen({ kind: "sign", question, child: asked.child.id, how, sign: "ok" });
+  const dialled = effects.flatMap((effect) => (effect.do === "dial" ? [effect.request.id] : []));
+  expect(dialled).toEqual([3, 4, 1, 2, 5]);
+});
+
 describe("a touch", () => {
   const loaded = [childOf("tiny-a", 8001, 2), childOf("tiny-b", 8002, 3)];
   const TOUCH_MS = 20_000;
