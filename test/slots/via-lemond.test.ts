@@ -75,4 +75,38 @@ test("no more of ours are at lemond's port at once than lemonade.max_requests, a
   expect(spans.length).toBe(6);
 });
 
+test("40 slow streams through a lemond of 10.6 leave it health and loads within a second, and none is refused", async () => {
+  const slots = [...through, { name: "second", model: "tiny-b" }];
+  await using stack = await startStack({ lemond: { version: "10.6", maxModels: 2 }, slots });
+  const { lemond } = stack;
+  const sim = { tokens: 10, tokenMs: 40 };
+  let over = 0;
+  const streams = Array.from({ length: 40 }, async () => {
+    const reply = await ended(stack.chat({ stream: true, sim }));
+    over++;
+    return reply;
+  });
+  const isChat = ({ route }: { readonly route: string }): boolean => route === "/v1/chat/completions";
+  await stack.slotIs(({ in_flight }) => in_flight === 40);
+  while (lemond.calls.filter(isChat).length < 4) await Bun.sleep(5);
+  const within = async (asked: Promise<Response>): Promise<void> => {
+    const beganMs = performance.now();
+    expect((await asked).status).toBe(200);
+    expect(performance.now() - beganMs).toBeLessThan(1000);
+  };
+  await within(fetch(`${lemond.url}/v1/health`));
+  await within(stack.chat({ model: "second" }));
+  expect([lemond.loads("tiny-b"), over < 40]).toEqual([1, true]);
+  // Four of ours at once: the other half of its workers is free.
+  let most = 0;
+  while (over < 40) {
+    most = Math.max(most, lemond.calls.filter((call) => isChat(call) && call.status === undefined).length);
+    await Bun.sleep(20);
+  }
+  expect(most).toBeWithin(1, 5);
+  for (const reply of await Promise.all(streams))
+    expect(reply).toMatchObject({ status: 200, label: null, how: "whole" });
+  expect(lemond.calls.filter(isChat).length).toBe(40);
+}, 20_000);
+
 const sha256 = (text: string): string => new Bun.CryptoHasher("sha256").update(text).digest("hex");
