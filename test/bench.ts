@@ -4,6 +4,7 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { load, type Load, once, requestBody, rssMb } from "./bench/load.ts";
+import { measureMute } from "./bench/mute.ts";
 import { measureRecovery } from "./bench/recovery.ts";
 import { median, round, table } from "./bench/report.ts";
 import { BARE, startTargets, type Target } from "./bench/targets.ts";
@@ -125,12 +126,24 @@ say(
     recovery.map((one) => [one.generation, one.waiting, round(one.totalMs), round(one.lemondMs), round(one.addedMs)]),
   ),
 );
+const mute = await measureMute();
+say();
+say("chats beside a second lemond that never answers, ms");
+say(
+  table(
+    ["second lemond", "p50", "p99"],
+    [
+      ["absent", round(mute.absentMedianMs, 2), round(mute.absentP99Ms, 2)],
+      ["mute", round(mute.mutedMedianMs, 2), round(mute.mutedP99Ms, 2)],
+    ],
+  ),
+);
 for (const note of notes) say(`note: ${note}`);
 
 if (values.out !== undefined) {
   await Bun.write(
     values.out,
-    `${JSON.stringify({ machine, rounds, seconds, rows, singles, memory, startMs: median(startMs), recovery, notes }, null, 2)}\n`,
+    `${JSON.stringify({ machine, rounds, seconds, rows, singles, memory, startMs: median(startMs), recovery, mute, notes }, null, 2)}\n`,
   );
   say(`written to ${values.out}`);
 }
