@@ -1,13 +1,15 @@
 // `bun run screenshots [--out DIR] [SCENE …]`: pictures of the status page in each of its states, on a desk and on a phone,
-// light and dark. Needs Debian's chromium.
+// light and dark. `bun run screenshots readme` makes the one that README.md shows. Needs Debian's chromium.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 import { needDebian } from "./need.ts";
-import { SCENES, showScene, startScene } from "./page/scenes.ts";
+import { README_SCENE, SCENES, showScene, startScene } from "./page/scenes.ts";
 
 const SIZES = { desk: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } } as const;
+
+const README_PICTURE = "test/page/screenshot.png";
 
 const { values, positionals } = parseArgs({
   options: { out: { type: "string", default: "dist/screenshots" } },
@@ -32,6 +34,13 @@ for (const scene of SCENES) {
       await context.close();
       process.stdout.write(`${path}.png\n`);
     }
+}
+if (positionals.includes(README_SCENE.name)) {
+  await using stack = await startScene(README_SCENE);
+  const page = await browser.newPage({ viewport: { width: 1280, height: 515 }, colorScheme: "light" });
+  await showScene(README_SCENE, stack, page);
+  await page.screenshot({ path: README_PICTURE, animations: "disabled" });
+  process.stdout.write(`${README_PICTURE}\n`);
 }
 await browser.close();
 process.exit(0);

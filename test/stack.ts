@@ -26,6 +26,8 @@ export interface StackOptions {
   readonly onLine?: (line: LogLine) => void;
   /** Whether cut streams go on, where a slot does not say. Default true. */
   readonly continues?: boolean;
+  /** Default: 0.0.0-test. */
+  readonly version?: string;
   /** Where records are kept. Default: in memory. */
   readonly stateFolder?: string;
 }
@@ -136,11 +138,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     wake = [];
   });
   const repairs: RepairRecord[] = [];
-  const metrics = createMetrics("0.0.0-test");
+  const version = options.version ?? "0.0.0-test";
+  const metrics = createMetrics(version);
   const onRepair = (repair: RepairRecord): void => void repairs.push(repair);
   const server = await startServer({
     config,
-    version: "0.0.0-test",
+    version,
     log,
     metrics,
     stateFolder: options.stateFolder ?? null,

@@ -4,13 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { slotDefaults } from "../../src/config/config.ts";
-import type { RepairEntry } from "../../src/observe/repairs.ts";
-import type { RequestRecord } from "../../src/observe/requests.ts";
+import pkg from "../../package.json" with { type: "json" };
 import { startStack, type Stack, type StackOptions } from "../stack.ts";
+import { badWeek, quietWeek } from "./past.ts";
 
 export interface Scene {
   readonly name: string;
   readonly options: StackOptions;
+  /** What an earlier run left behind. */
+  readonly past?: (nowMs: number, slots: readonly string[]) => object;
   /** Brings the server into the state, before or after the page is open. */
   readonly before?: (stack: Stack) => Promise<unknown>;
   readonly after?: (stack: Stack, page: Page) => Promise<unknown>;
@@ -57,6 +59,31 @@ async function useAll(stack: Stack): Promise<void> {
   await (await ask(stack, "small", 40)).text();
 }
 
+async function useTwo(stack: Stack): Promise<void> {
+  for (let n = 0; n < 2; n++)
+    readOn(stack.chat({ model: "primary", stream: true, tokens: 500, sim: { tokenMs: 200 } }));
+  await stack.slotIs(({ in_flight }) => in_flight === 2);
+}
+
+/** An evening at home: one model died under a request just now, another one writes two answers. The picture in README.md. */
+export const README_SCENE: Scene = {
+  name: "readme",
+  options: {
+    version: pkg.version,
+    lemond: { models: models.slice(0, 5), maxModels: -1, loadMs: 700 },
+    lemonade: { pollMs: 60_000 },
+    slots: slots.slice(0, 5),
+    loaded: loaded.slice(0, 4),
+  },
+  past: quietWeek,
+  before: async (stack) => {
+    await stack.child(NAMES[1][1]).kill();
+    await (await ask(stack, "small", 40)).text();
+    await useTwo(stack);
+  },
+  shown: (page) => page.getByText("answering 2").waitFor(),
+};
+
 export const SCENES: readonly Scene[] = [
   {
     name: "empty",
@@ -72,15 +99,14 @@ export const SCENES: readonly Scene[] = [
     options: twelve,
     before: async (stack) => {
       await useAll(stack);
-      for (let n = 0; n < 2; n++)
-        readOn(stack.chat({ model: "primary", stream: true, tokens: 500, sim: { tokenMs: 200 } }));
-      await stack.slotIs(({ in_flight }) => in_flight === 2);
+      await useTwo(stack);
     },
     shown: (page) => page.getByText("answering 2").waitFor(),
   },
   {
     name: "many-repairs",
     options: twelve,
+    past: badWeek,
     shown: (page) => page.getByRole("button", { name: "Show all 200" }).first().waitFor(),
   },
   {
@@ -125,7 +151,11 @@ export const SCENES: readonly Scene[] = [
 /** Starts the scene's server, with what an earlier run would have left behind. */
 export async function startScene(scene: Scene): Promise<Stack & AsyncDisposable> {
   const folder = mkdtempSync(join(tmpdir(), "hal0-scene-"));
-  if (scene.name === "many-repairs") writeFileSync(join(folder, "records.json"), JSON.stringify(pastOf(Date.now())));
+  const past = scene.past?.(
+    Date.now(),
+    NAMES.map(([name]) => name),
+  );
+  if (past) writeFileSync(join(folder, "records.json"), JSON.stringify(past));
   const stack = await startStack({ ...scene.options, stateFolder: folder });
   await scene.before?.(stack);
   return {
@@ -143,51 +173,4 @@ export async function showScene(scene: Scene, stack: Stack, page: Page): Promise
   if (scene.name !== "key-asked") await isLive(page);
   await scene.after?.(stack, page);
   await scene.shown(page);
-}
-
-/** A bad week: 200 repairs, some of them within a minute, and 200 requests. */
-function pastOf(nowMs: number): object {
-  const at = (minutes: number): string => new Date(nowMs - minutes * 60_000).toISOString();
-  const causes = ["refused", "reset", "evicted", "pid gone", "truncated"];
-  const outcomes = ["recovered", "recovered", "retargeted", "alive", "failed"] as const;
-  const slotOf = (n: number): string => NAMES[n % 5]?.[0] ?? "";
-  const repairs = Array.from({ length: 200 }, (_, n): RepairEntry => ({
-    time: at(n < 40 ? n * 0.4 : n * 3),
-    slot: slotOf(n),
-    cause: causes[n % causes.length] ?? "",
-    outcome: outcomes[n % outcomes.length] ?? "recovered",
-    from: `http://127.0.0.1:${8001 + (n % 9)}/v1`,
-    to: outcomes[n % outcomes.length] === "failed" ? null : `http://127.0.0.1:${8002 + (n % 9)}/v1`,
-    duration_s: 2 + (n % 40),
-    request_id: crypto.randomUUID(),
-  }));
-  const requests = repairs.map(({ time, slot, outcome, request_id, duration_s }, n): RequestRecord => ({
-    at: time,
-    request_id: request_id ?? "",
-    route: "chat/completions",
-    model: n % 3 === 0 ? "gpt-4o" : slot,
-    upstream: slot,
-    stream: true,
-    status: outcome === "failed" ? 502 : n % 17 === 3 ? 499 : 200,
-    repair: outcome,
-    waited_ms: duration_s * 1000,
-    first_byte_ms: outcome === "failed" ? null : duration_s * 1000 + 420,
-    took_ms: duration_s * 1000 + 9300,
-    prompt_tokens: outcome === "failed" ? null : 1200 + n * 31,
-    completion_tokens: outcome === "failed" ? null : 356,
-    tokens_per_second: outcome === "failed" ? null : 41.7,
-    fallback: n % 29 === 5 ? "primary" : null,
-    continued: n % 23 === 4,
-  }));
-  const local = (ms: number): string =>
-    new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 10);
-  const days = [6, 5, 4, 3, 2, 1, 0].map((ago) => ({
-    day: local(nowMs - ago * 86_400_000),
-    served: 180 + ago * 11,
-    recovered: 20,
-    continued: 3,
-    fell_back: 1,
-    waited_ms: 940_000,
-  }));
-  return { version: 1, days, repairs, requests };
 }
