@@ -1,6 +1,6 @@
 // Load from outside this process: wrk, one thread; and single requests on connections of their own.
 import { readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Target } from "./targets.ts";
@@ -45,6 +45,7 @@ export async function load(
   const sampling = setInterval(() => (peakRssMb = Math.max(peakRssMb, rssMb(target.pid))), 100);
   const text = await new Response(run.stdout).text();
   clearInterval(sampling);
+  await rm(script);
   const requests = numberIn(/(\d+) requests in/, text);
   const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);
   const failed = (sockets?.slice(1) ?? []).reduce(

@@ -1,6 +1,6 @@
 // The server under test as a process of its own: started, watched from outside through /proc, and stopped. What it logs of
 // its own faults is collected.
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { SLOT_MODELS, type SlotName } from "./plan.ts";
 
@@ -51,8 +51,11 @@ export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetO
   await configure(Object.keys(SLOT_MODELS) as SlotName[]);
   const command = binary === null ? [process.execPath, join(import.meta.dir, "../../src/main.ts")] : [binary];
   const server = Bun.spawn([...command, "--config", file], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-  // However the campaign ends, its server ends with it.
-  const end = (): void => server.kill("SIGKILL");
+  // However the campaign ends, its server ends with it, and its file goes.
+  const end = (): void => {
+    server.kill("SIGKILL");
+    rmSync(file, { force: true });
+  };
   process.on("exit", end);
   const faults: string[] = [];
   const touches = new Map<string, number>();
@@ -93,7 +96,7 @@ export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetO
       const code = await server.exited;
       clearTimeout(killer);
       process.off("exit", end);
-      await Bun.file(file).delete();
+      rmSync(file);
       return code;
     },
   };
