@@ -16,7 +16,7 @@ export interface RecordsDeps {
 }
 
 export interface Records {
-  /** Recorded a hundred at a time, and when somebody looks: one by one each would find the processor's caches cold. */
+  /** Recorded some at a time, and when somebody looks: one by one each would find the processor's caches cold. */
   requestEnded(ended: EndedRequest): void;
   /** Records what has ended, so that the metrics have its tokens too. */
   settle(): void;
@@ -32,7 +32,7 @@ export interface Records {
 }
 
 const REMEMBERED = 200;
-const RECORDED_AT_ONCE = 100;
+const RECORDED_AT_ONCE = 16;
 /** Until then the last bytes of a reply are held. */
 const RECORD_MS = 100;
 /** What a power cut may cost. */

@@ -19,9 +19,8 @@ export interface TokenReader {
 /** llama-server's last events take 0.6 KB, another server's may have more behind their numbers: looked at in this order. */
 const END_BYTES = [1024, 4096] as const;
 const [FEWEST_BYTES, MOST_BYTES] = END_BYTES;
-/** Kept of a stream that runs; what is larger is copied, since a view keeps the whole chunk in memory. */
-const KEPT_BYTES = 64 * 1024;
-const KEPT_CHUNKS = 128;
+/** Of a larger chunk the ends are copied, since a view keeps all of it in memory. */
+const LARGE_BYTES = 64 * 1024;
 /** How many values are looked at from an end on: OpenAI's `usage` is null in all events but one. */
 const MOST_LOOKS = 4;
 const MOST_OBJECT_BYTES = 1024;
@@ -57,12 +56,15 @@ export function createTokenReader(): TokenReader {
 
   return {
     see: (bytes) => {
-      head ??= bytes.length > KEPT_BYTES ? bytes.slice(0, FEWEST_BYTES) : bytes;
-      tail.push(bytes);
-      tailBytes += bytes.length;
-      if (tailBytes <= KEPT_BYTES && tail.length <= KEPT_CHUNKS) return;
-      tail = [new Uint8Array(end(MOST_BYTES))];
-      tailBytes = tail[0]?.length ?? 0;
+      const isLarge = bytes.length > LARGE_BYTES;
+      head ??= isLarge ? bytes.slice(0, FEWEST_BYTES) : bytes;
+      const last = isLarge ? bytes.slice(-MOST_BYTES) : bytes;
+      tail.push(last);
+      tailBytes += last.length;
+      for (let [first] = tail; first && tailBytes - first.length >= MOST_BYTES; [first] = tail) {
+        tailBytes -= first.length;
+        tail.shift();
+      }
     },
     read: () => {
       const known = atEnd();
