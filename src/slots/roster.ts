@@ -79,7 +79,7 @@ export function listedFor(known: Known, slot: SlotRecord): LoadedModel | undefin
 
 /** Cloud models, collections and aliases: lemond serves them, and never lists a child of theirs. */
 export function needsNoLoad(known: Known, slot: SlotRecord): boolean {
-  const recipe = slot.seen?.recipe ?? known.models[slot.model]?.recipe ?? "";
+  const recipe = slot.seen?.recipe || known.models[slot.model]?.recipe || "";
   return slot.isAlias || recipe === "cloud" || recipe.startsWith("collection.");
 }
 

@@ -56,6 +56,22 @@ describe("names that health never lists", () => {
     expect(stack.lemond.calls.filter(({ route, model: asked }) => route === "/v1/load" && asked === model)).toEqual([]);
   });
 
+  test.each(["gpt-cloud", "router"])("%s stays served while lemond is asked what it has loaded", async (model) => {
+    await using stack = await startStack({
+      lemond: setting,
+      slots: [{ name: "primary", model, isDefault: true }],
+      loaded: [],
+    });
+    for (const stream of [false, true]) {
+      const reply = ended(stack.chat({ stream, sim: { firstByteMs: 900 } }));
+      for (let polls = 0; polls < 4; polls++) await stack.lemond.received("/v1/health");
+      expect(await reply).toMatchObject({ status: 200, label: null, how: "whole" });
+    }
+    const states = stack.logged("slot.transition").filter(({ slot, to }) => slot === "primary" && to === "offline");
+    const ours = stack.lemond.calls.filter(({ route, model: asked }) => route === "/v1/load" && asked === model);
+    expect([states, ours]).toEqual([[], []]);
+  });
+
   test("an alias of lemond's is loaded once, and then served by its name", async () => {
     const slots = [{ name: "primary", model: "gpt-4o", isDefault: true }];
     await using stack = await startStack({ lemond: setting, slots, loaded: [] });
