@@ -61,7 +61,7 @@ export function createTokenReader(): TokenReader {
       const last = isLarge ? bytes.slice(-MOST_BYTES) : bytes;
       tail.push(last);
       tailBytes += last.length;
-      for (let [first] = tail; first && tailBytes - first.length >= MOST_BYTES; [first] = tail) {
+      for (let first = tail[0]; first && tailBytes - first.length >= MOST_BYTES; first = tail[0]) {
         tailBytes -= first.length;
         tail.shift();
       }
