@@ -1,5 +1,6 @@
-// `bun run real -- --server PATH --model PATH [--cuts N] [--seed N] [--lemond 10.6|11.7]`: streams of a real
-// llama-server, each cut by kill -9 in the middle. Exit code 1 where the shape of one is wrong. Lemonade itself is simulated.
+// `bun run real -- --server PATH --model PATH [--cuts N] [--seed N] [--tokens N] [--lemond 10.6|11.7]
+// [--args "-t 1"]`: streams of a real llama-server, each cut by kill -9 in the middle. Exit code 1 where the shape of one is
+// wrong. Lemonade itself is simulated.
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -12,6 +13,10 @@ const { values } = parseArgs({
     model: { type: "string" },
     cuts: { type: "string", default: "20" },
     seed: { type: "string", default: "1" },
+    /** Of each answer, at most. */
+    tokens: { type: "string", default: "160" },
+    /** Further arguments of llama-server. */
+    args: { type: "string", default: "" },
     /** The generation that is simulated. */
     lemond: { type: "string", default: "11.7" },
   },
@@ -27,7 +32,7 @@ function pathOf(name: "server" | "model"): string {
   return existsSync(path) ? path : refuse(`--${name} ${path}: no such file`);
 }
 
-function whole(name: "cuts" | "seed"): number {
+function whole(name: "cuts" | "seed" | "tokens"): number {
   const number = Number(values[name]);
   return Number.isSafeInteger(number) && number > 0 ? number : refuse(`--${name}: expected a whole number from 1`);
 }
@@ -42,6 +47,8 @@ const { cut, continued, same, faults, gapsMs } = await runRounds({
   model,
   cuts: whole("cuts"),
   seed: whole("seed"),
+  tokens: whole("tokens"),
+  args: values.args,
   say: (line) => void process.stdout.write(`${line}\n`),
 });
 const sorted = gapsMs.toSorted((a, b) => a - b);

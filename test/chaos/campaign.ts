@@ -1,5 +1,8 @@
 // Runs a campaign: one server process, the epochs of each seed in front of it, and what the process holds at the end.
 import { runEpoch, startEpochLemond } from "./epoch.ts";
+import { configText } from "./configured.ts";
+import { watchKept } from "./kept.ts";
+import { startElsewhere } from "./elsewhere.ts";
 import { runCrowd } from "./crowd.ts";
 import { type EpochPlan, planCampaign } from "./plan.ts";
 import type { CrowdPlan } from "./plan-crowds.ts";
@@ -38,9 +41,16 @@ export async function runCampaign({ seeds, requests, binary, onProgress, onLine 
   let done = 0;
   let last = 0;
   let told = 0;
+  await using elsewhere = startElsewhere();
+  const targetOf = (lemondUrl: string): Promise<Target> => {
+    const places = { lemondUrl, remoteUrl: elsewhere.url, holdMs: HOLD_MS };
+    return startTarget({ text: (slots) => configText(places, slots), binary, onLine });
+  };
+  let isOver = false;
+  const kept = watchKept({ seed, binary, onLine, tally }, () => isOver);
   const crowd = async (frame: EpochPlan, plan: CrowdPlan, seed: number, index: number): Promise<void> => {
     await using lemond = await startEpochLemond(frame, 0);
-    const own = await startTarget({ lemondUrl: lemond.url, binary, holdMs: HOLD_MS, onLine });
+    const own = await targetOf(lemond.url);
     await runCrowd({ plan, seed, index, target: own, lemond, holdMs: HOLD_MS, tally });
   };
   campaign: for (seed of seeds) {
@@ -48,7 +58,7 @@ export async function runCampaign({ seeds, requests, binary, onProgress, onLine 
       const epochMs = performance.now();
       await using lemond = await startEpochLemond(plan, port);
       port = lemond.port;
-      target ??= await startTarget({ lemondUrl: lemond.url, binary, holdMs: HOLD_MS, onLine });
+      target ??= await targetOf(lemond.url);
       last = plan.steps.at(-1)?.index ?? 0;
       try {
         await runEpoch({ plan, seed, target, lemond, holdMs: HOLD_MS, tally });
@@ -74,6 +84,8 @@ export async function runCampaign({ seeds, requests, binary, onProgress, onLine 
       if (footprints.length === 0 || isDue) footprints.push(footprintOf(target, done));
     }
   }
+  isOver = true;
+  await kept;
   if (target) {
     const { faults } = target;
     if (target.isUp()) {
@@ -82,7 +94,7 @@ export async function runCampaign({ seeds, requests, binary, onProgress, onLine 
     } else tally.violation(last, "the server ended by itself", null);
     const code = await target.stop();
     if (code !== 0) tally.violation(last, `the server ended with exit code ${code}`, null);
-    for (const fault of faults) tally.violation(last, fault, null);
+    for (const fault of [...faults, ...elsewhere.faults]) tally.violation(last, fault, null);
   }
   return { totals: tally.totals(), footprints, durationS: (performance.now() - startedMs) / 1000 };
 }

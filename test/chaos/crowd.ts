@@ -7,9 +7,11 @@ import { createLedger, OUTSIDE, slotOf } from "./ledger.ts";
 import { SLOT_MODELS, type SlotName } from "./plan.ts";
 import type { CrowdEvent, CrowdPlan } from "./plan-crowds.ts";
 import type { RequestPlan } from "./plan-requests.ts";
+import { heartbeatsIn } from "./sse-text.ts";
 import { promptOf, type Prompt } from "./prompts.ts";
 import type { Tally } from "./report.ts";
-import { DRAIN_MS, type Target } from "./target.ts";
+import { DRAIN_MS } from "./configured.ts";
+import type { Target } from "./target.ts";
 
 export interface CrowdOptions {
   readonly plan: CrowdPlan;
@@ -25,6 +27,7 @@ export interface CrowdOptions {
 const SLOTS = Object.keys(SLOT_MODELS) as SlotName[];
 /** After `drain_s`: the last bytes, and a machine that is busy. */
 const LAST_MS = 6000;
+const SECOND_LOOK_MS = 500;
 
 export async function runCrowd({ plan, seed, index, target, lemond, holdMs, tally }: CrowdOptions): Promise<void> {
   const violate = (what: string, request: RequestPlan | null = null): void =>
@@ -44,7 +47,14 @@ export async function runCrowd({ plan, seed, index, target, lemond, holdMs, tall
     const answer = await ask(target.url, request, prompt);
     const tookMs = performance.now() - beganMs;
     if (answer.kind === "received") {
-      const verdict = judge(request, prompt, answer.received, circumstances(request.slot, plan, tookMs, holdMs));
+      const { received } = answer;
+      const requestId = received.headers.get("x-request-id");
+      tally.beat(heartbeatsIn(received.body));
+      const seen = (slot: SlotName) => circumstances(slot, plan, tookMs, holdMs);
+      const look = () => judge({ plan: request, prompt, received, told: target.told(requestId), seen });
+      // The log may be behind.
+      if (look().fault !== null) await Bun.sleep(SECOND_LOOK_MS);
+      const verdict = look();
       if (verdict.fault !== null) violate(verdict.fault, request);
       return tally.ended(verdict.code === null ? verdict.kind : `${verdict.kind} ${verdict.code}`, tookMs);
     }
@@ -96,11 +106,8 @@ export async function runCrowd({ plan, seed, index, target, lemond, holdMs, tall
   if (tookMs > DRAIN_MS + LAST_MS) violate(`the end took ${Math.round(tookMs)} ms`);
   for (const fault of target.faults) violate(fault);
   for (const { request, prompt } of sent) {
-    const { count, models } = ledger.attemptsOf(prompt.sha256);
-    tally.attempted(count);
-    if (count > 2) violate(`${count} attempts`, request);
-    for (const model of models)
-      if (!SLOT_MODELS[request.slot].includes(model)) violate(`a prompt for ${request.slot} got to ${model}`, request);
+    tally.attempted(ledger.attemptsOf(prompt.sha256).get(request.slot) ?? 0);
+    for (const fault of ledger.faultsOfAttempts(prompt.sha256, request.slot)) violate(fault, request);
   }
   for (const fault of ledger.close()) violate(fault);
   tally.epoch(lemond);
@@ -109,7 +116,6 @@ export async function runCrowd({ plan, seed, index, target, lemond, holdMs, tall
 /** Everything may have gone wrong but the bytes, the envelopes, and the end itself. */
 function circumstances(slot: SlotName, { events }: CrowdPlan, tookMs: number, holdMs: number): Circumstances {
   return {
-    models: SLOT_MODELS[slot],
     losses: 2,
     wasDisturbed: true,
     loadsFailed: true,

@@ -3,9 +3,11 @@
 import { startLemond, type Child, type Lemond } from "../lemond/index.ts";
 import { ask } from "./client.ts";
 import { createStriker, type Striker } from "./faults.ts";
-import { judge, mayLose } from "./judge.ts";
-import { createLedger } from "./ledger.ts";
-import { type EpochPlan, SLOT_MODELS, type SlotName, type Step } from "./plan.ts";
+import { judge, mayLose, slotsFor } from "./judge.ts";
+import { notCalm, notServed, slotsShown } from "./calm.ts";
+import { createLedger, slotOf } from "./ledger.ts";
+import { type EpochPlan, SLOT_MODELS, SPEECH, type SlotName, type Step } from "./plan.ts";
+import { heartbeatsIn } from "./sse-text.ts";
 import { promptOf, type Prompt } from "./prompts.ts";
 import type { Tally } from "./report.ts";
 import type { Target } from "./target.ts";
@@ -20,6 +22,7 @@ export interface EpochOptions {
   readonly tally: Tally;
 }
 
+const SLOTS = Object.keys(SLOT_MODELS) as SlotName[];
 const MODELS = Object.values(SLOT_MODELS).flat();
 const LOAD_MS = 40;
 const IN_FLIGHT = 16;
@@ -33,7 +36,6 @@ const SICK_MS = 1500;
 const SECOND_LOOK_MS = 800;
 /** A client that got an error thinks before another one comes: errors are quick, and would use up the campaign. */
 const ERROR_PAUSE_MS = 40;
-const CALM_MS = 15_000;
 /** What the server has done it has logged, and the line has been read. */
 const LOG_MS = 50;
 
@@ -51,7 +53,7 @@ export function startEpochLemond(plan: EpochPlan, port: number): Promise<Lemond>
     graceMs: 200,
     ...(idleEvictMs === null ? {} : { idleEvictMs }),
     models: Object.entries(SLOT_MODELS).flatMap(([slot, models]) =>
-      models.map((id) => ({ id, type: slot === "embed" ? ("embedding" as const) : ("llm" as const) })),
+      models.map((id) => ({ id, type: slot === "embed" ? "embedding" : "llm", chat: SPEECH[id] ?? {} }) as const),
     ),
   });
 }
@@ -64,7 +66,7 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
   const isSick = (child: Child): boolean => performance.now() - (sick.get(child) ?? -Infinity) < SICK_MS;
   const ledger = createLedger(
     lemond,
-    (child) => isSick(child) || weather.isActing(slotNameOf(child.model)),
+    (child) => isSick(child) || weather.isActing(slotOf(child.model)),
     (model) => target.touches(model) - (touchedBefore.get(model) ?? 0),
   );
   const weather = createWeather(ledger, holdMs);
@@ -86,9 +88,11 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
     const { index, request } = step;
     const prompt = promptOf(request, seed, index);
     sent.push({ step, prompt });
-    const mark = weather.mark(request.slot);
+    const marks = new Map(SLOTS.map((slot) => [slot, weather.mark(slot)]));
+    const beganMs = performance.now();
     const answer = await ask(url, request, prompt);
-    const tookMs = performance.now() - mark.atMs;
+    const tookMs = performance.now() - beganMs;
+    const seen = (slot: SlotName) => weather.since(marks.get(slot) ?? weather.mark(slot), slot, tookMs);
     endedAtMs = performance.now();
     switch (answer.kind) {
       case "left":
@@ -98,19 +102,23 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
         return tally.ended("hung", tookMs);
       case "no-answer":
         // Bytes that are neither SSE nor JSON have no words for a loss: their connection breaks, at times before the headers left.
-        if (request.reply.kind === "bytes" && mayLose(request, weather.since(mark, request.slot, tookMs)))
+        if (request.reply.kind === "bytes" && slotsFor(request.slot).some((slot) => mayLose(request, seen(slot))))
           return tally.ended("broken-off", tookMs);
         tally.violation(index, `no answer: ${answer.error}`, request);
         return tally.ended("no-answer", tookMs);
       case "received": {
-        const look = () => judge(request, prompt, answer.received, weather.since(mark, request.slot, tookMs));
-        if (answer.received.status !== 200) await Bun.sleep(ERROR_PAUSE_MS);
+        const { received } = answer;
+        const requestId = received.headers.get("x-request-id");
+        tally.beat(heartbeatsIn(received.body));
+        const look = () => judge({ plan: request, prompt, received, told: target.told(requestId), seen });
+        if (received.status !== 200) await Bun.sleep(ERROR_PAUSE_MS);
         let verdict = look();
         if (verdict.fault !== null) {
           await Bun.sleep(SECOND_LOOK_MS);
           verdict = look();
         }
-        if (verdict.kind === "whole") weather.served(request.slot, mark);
+        const mark = marks.get(request.slot);
+        if (mark && (verdict.kind === "whole" || verdict.kind === "continued")) weather.served(request.slot, mark);
         if (verdict.fault !== null) tally.violation(index, verdict.fault, request);
         return tally.ended(verdict.code === null ? verdict.kind : `${verdict.kind} ${verdict.code}`, tookMs);
       }
@@ -140,7 +148,8 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
       if (await striker.strike(fault, step.index)) tally.struck(fault.kind);
       if (isQuiet) await striker.settled();
     }
-    if (step.index % RESCUE_STEPS === 0) await rescueSlots(url, striker);
+    if (step.index % RESCUE_STEPS === 0)
+      for (const { state, model } of await slotsShown(url)) if (state === "error") striker.rescue(model);
     send(step);
     // One macro-task: requests arrive one after the other, not in one heap.
     await Bun.sleep(0);
@@ -150,7 +159,7 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
 
   const last = plan.steps.at(-1)?.index ?? 0;
   for (const fault of await notCalm(url)) tally.violation(last, fault, null);
-  for (const slot of Object.keys(SLOT_MODELS) as SlotName[]) {
+  for (const slot of SLOTS) {
     for (const model of SLOT_MODELS[slot]) ledger.allowLoad(model);
     const end = weather.begin("operator", slot);
     const fault = await notServed(url, slot, plan.steps.length);
@@ -158,12 +167,9 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
     if (fault !== null) tally.violation(last, fault, null);
   }
   for (const { step, prompt } of sent) {
-    const { count, models } = ledger.attemptsOf(prompt.sha256);
-    tally.attempted(count);
-    if (count > 2) tally.violation(step.index, `${count} attempts`, step.request);
-    for (const model of models)
-      if (!SLOT_MODELS[step.request.slot].includes(model))
-        tally.violation(step.index, `a prompt for ${step.request.slot} got to ${model}`, step.request);
+    const { slot } = step.request;
+    tally.attempted(ledger.attemptsOf(prompt.sha256).get(slot) ?? 0);
+    for (const fault of ledger.faultsOfAttempts(prompt.sha256, slot)) tally.violation(step.index, fault, step.request);
   }
   await Bun.sleep(LOG_MS);
   for (const fault of ledger.close()) tally.violation(last, fault, null);
@@ -181,60 +187,4 @@ async function makeRoom(
   await Promise.race([...underWay, timer.promise]);
   clearTimeout(waiting);
   if (sinceEndMs() >= STALL_MS) striker.pass(Infinity);
-}
-
-async function rescueSlots(url: string, striker: Striker): Promise<void> {
-  for (const { state, model } of await slotsShown(url)) if (state === "error") striker.rescue(model);
-}
-
-interface SlotShown {
-  readonly name: string;
-  readonly state: string;
-  readonly model: string;
-  readonly in_flight: number;
-  readonly waiting: number;
-}
-
-async function slotsShown(url: string): Promise<SlotShown[]> {
-  return (await (await fetch(`${url}/api/slots`)).json()) as SlotShown[];
-}
-
-/** What still runs in the server although nobody waits for an answer. */
-async function notCalm(url: string): Promise<string[]> {
-  const deadline = performance.now() + CALM_MS;
-  for (;;) {
-    const busy = (await slotsShown(url)).filter(({ in_flight, waiting }) => in_flight > 0 || waiting > 0);
-    if (busy.length === 0) return [];
-    if (performance.now() > deadline)
-      return busy.map(({ name, in_flight, waiting }) => `${name} stays at ${in_flight} in flight, ${waiting} waiting`);
-    await Bun.sleep(50);
-  }
-}
-
-/** A slot in back-off is waited for where that is short, and loaded by an operator where it is long. */
-async function notServed(url: string, slot: SlotName, nth: number): Promise<string | null> {
-  let last = "";
-  for (let tries = 0; tries < 3; tries += 1) {
-    const plan = slot === "embed" ? { path: "embeddings", input: "x" } : { path: "chat/completions", messages: [] };
-    const response = await fetch(`${url}/v1/${plan.path}`, {
-      method: "POST",
-      body: JSON.stringify({ model: slot, input: "calm", messages: [{ role: "user", content: `calm ${nth}` }] }),
-      keepalive: false,
-    });
-    const text = await response.text();
-    if (response.status === 200) {
-      // A reply of embeddings says the name that the client wrote.
-      const isOurs = slot === "embed" || SLOT_MODELS[slot].some((model) => text.includes(model));
-      return isOurs ? null : `${slot} is served by another model: ${text.slice(0, 200)}`;
-    }
-    last = `${response.status} ${text.slice(0, 300)}`;
-    const retryAfterS = Number(response.headers.get("retry-after") ?? 0);
-    if (retryAfterS > 0 && retryAfterS <= 5) await Bun.sleep(retryAfterS * 1000);
-    else await (await fetch(`${url}/api/slots/${slot}/load`, { method: "POST" })).arrayBuffer();
-  }
-  return `${slot} does not serve again: ${last}`;
-}
-
-function slotNameOf(model: string): SlotName {
-  return (Object.keys(SLOT_MODELS) as SlotName[]).find((slot) => SLOT_MODELS[slot].includes(model)) ?? "chat";
 }

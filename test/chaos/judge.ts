@@ -1,10 +1,16 @@
-// Judges one answer: the child's bytes exactly, or an envelope of the contract, or a stream that says that it broke off.
-// Also whether it had to fail: an error needs a fault that one retry cannot make good.
+// Judges one answer: the child's bytes exactly, a stream that was cut and went on to the same text, a fallback's own answer, an
+// envelope of the contract, or a stream that says that it broke off. Also whether it had to be so: an error, an interruption and
+// a fallback need a fault that one retry cannot make good.
 import type { Received } from "./client.ts";
+import { continuedFault, hasText, seamsIn } from "./continued.ts";
+import { codeOf, faultOfEnvelope, mayFail } from "./judge-errors.ts";
+import { CONTINUED, FALLBACKS, REMOTE, SLOT_MODELS, type SlotName } from "./plan.ts";
 import type { RequestPlan } from "./plan-requests.ts";
 import { timeless, type Prompt } from "./prompts.ts";
+import { failureIn, needlessHeartbeats, withoutComments, withoutInterruption } from "./sse-text.ts";
+import type { Told } from "./told.ts";
 
-export type Kind = "whole" | "interrupted" | "broken-off" | "envelope" | "child-error";
+export type Kind = "whole" | "continued" | "fell-back" | "interrupted" | "broken-off" | "envelope" | "child-error";
 
 export interface Verdict {
   readonly kind: Kind;
@@ -13,10 +19,8 @@ export interface Verdict {
   readonly fault: string | null;
 }
 
-/** What happened to the slot while the request was under way. */
+/** What happened to a slot while the request was under way. */
 export interface Circumstances {
-  /** Models that the slot may have had. */
-  readonly models: readonly string[];
   /** Connections that were lost, or could be: one attempt each at most. */
   readonly losses: number;
   /** lemond was down, mute or busy, or somebody else told it what to load. */
@@ -34,66 +38,124 @@ export interface Circumstances {
   readonly holdMs: number;
 }
 
-const STATUS: Readonly<Record<string, number>> = {
-  "slot.loading": 503,
-  "slot.overloaded": 503,
-  "dispatch.upstream_unavailable": 502,
-  "dispatch.upstream_timeout": 504,
-  "dispatch.no_route": 404,
-  "server.draining": 503,
-};
+export interface Case {
+  readonly plan: RequestPlan;
+  readonly prompt: Prompt;
+  readonly received: Received;
+  /** What the log says of the request. */
+  readonly told: Told;
+  readonly seen: (slot: SlotName) => Circumstances;
+}
 
-export function judge(plan: RequestPlan, prompt: Prompt, received: Received, seen: Circumstances): Verdict {
+const verdict = (kind: Kind, fault: string | null = null, code: string | null = null): Verdict => ({
+  kind,
+  fault,
+  code,
+});
+
+const LOADING = '"message":"Loading model"';
+/** Whose children may get the request. */
+export const slotsFor = (slot: SlotName): SlotName[] =>
+  [slot, ...(FALLBACKS[slot] ?? [])].filter((name) => name !== REMOTE);
+
+export function judge({ plan, prompt, received, told, seen }: Case): Verdict {
   const { status, headers, body, end } = received;
-  const verdict = (kind: Kind, fault: string | null = null, code: string | null = null): Verdict => ({
-    kind,
-    fault,
-    code,
-  });
   if (status !== 200) {
     if (end === "cut") return verdict("envelope", `a ${status} that was cut short`);
     const code = codeOf(body, plan.route);
-    if (code === null) {
-      const isChilds = status === 503 && body.includes('"Loading model"');
-      return verdict(
-        "child-error",
-        isChilds && seen.wasLoading ? null : `${status} that is no envelope: ${body.slice(0, 200)}`,
-      );
-    }
-    return verdict("envelope", faultOfEnvelope(code, status, headers, plan, seen), code);
+    if (code !== null) return verdict("envelope", faultOfEnvelope(code, status, headers, plan, seen(plan.slot)), code);
+    const isChilds =
+      status === 503 && body.includes(LOADING) && slotsFor(plan.slot).some((slot) => seen(slot).wasLoading);
+    return verdict("child-error", isChilds ? null : `${status} that is no envelope: ${body.slice(0, 200)}`);
   }
-  for (const [name, value] of Object.entries({ "x-request-id": /./, "x-hal0-upstream": new RegExp(`^${plan.slot}$`) }))
-    if (!value.test(headers.get(name) ?? "")) return verdict("whole", `${name}: ${headers.get(name)} on a 200`);
-  const text = timeless(prompt.isSse ? withoutComments(body) : body);
-  const wholes = seen.models
+  const named = faultOfHeaders(plan, prompt, headers, told);
+  if (named !== null) return verdict("whole", named);
+  const { fellBackTo } = told;
+  if (fellBackTo === null) return judgeAnswer(plan.slot, { plan, prompt, received, told, seen });
+  if (!mayFail(plan, seen(plan.slot))) {
+    const because = JSON.stringify(seen(plan.slot));
+    return verdict("fell-back", `${fellBackTo} answered although nothing was wrong: ${because}`);
+  }
+  const answer = judgeAnswer(fellBackTo, { plan, prompt, received, told, seen });
+  return answer.kind === "whole" || answer.kind === "continued" ? { ...answer, kind: "fell-back" } : answer;
+}
+
+/** Who answered is in the headers; where a heartbeat went out before it was known, in the log alone. */
+function faultOfHeaders(plan: RequestPlan, prompt: Prompt, headers: Headers, { fellBackTo }: Told): string | null {
+  const [id, upstream, fallback] = ["x-request-id", "x-hal0-upstream", "x-hal0-fallback"].map((name) =>
+    headers.get(name),
+  );
+  if (!id) return "a 200 without x-request-id";
+  const isKnown = fellBackTo === null || (FALLBACKS[plan.slot] as readonly string[] | undefined)?.includes(fellBackTo);
+  if (!isKnown) return `${fellBackTo} answered, which is no fallback of ${plan.slot}`;
+  const isTold = fallback !== null;
+  if (isTold ? fallback !== plan.slot || upstream !== fellBackTo : upstream !== plan.slot)
+    return `${upstream} answered for ${fallback ?? plan.slot}, the log says ${fellBackTo}`;
+  return !isTold && fellBackTo !== null && !prompt.wantsStream ? "a fallback that no header names" : null;
+}
+
+function judgeAnswer(by: SlotName | typeof REMOTE, { plan, prompt, received, told, seen }: Case): Verdict {
+  const { body, end } = received;
+  const text = timeless(prompt.isSse || by === REMOTE ? withoutComments(body) : body);
+  const models = by === REMOTE ? [REMOTE] : SLOT_MODELS[by];
+  const wholes = models
     .map((model) => prompt.expected(model))
     .map((whole) => (prompt.isSse ? withoutComments(whole) : whole));
-  if (end === "complete" && wholes.includes(text)) return verdict("whole");
-  if (prompt.isSse) {
-    const early = failureIn(text, plan.route);
-    if (early !== null)
-      return verdict("envelope", faultOfEnvelope(early.code, null, early.headers, plan, seen), early.code);
-    const lost = mayLose(plan, seen) ? null : "a stream was interrupted although nothing was wrong";
-    if (end === "cut") return verdict("interrupted", "an SSE stream ended with a transport error");
-    const before = withoutInterruption(text, plan.route);
-    if (before === null) return verdict("whole", `neither whole nor interrupted: ${difference(text, wholes)}`);
-    const isWholeEvents = before.endsWith("\n\n") || wholes.includes(before);
-    if (!isWholeEvents || !wholes.some((whole) => whole.startsWith(before)))
-      return verdict(
-        "interrupted",
-        `what came before the interruption is not the child's: ${difference(before, wholes)}`,
-      );
-    return verdict("interrupted", lost);
+  if (end === "complete" && wholes.includes(text)) {
+    const beats = prompt.isSse ? needlessHeartbeats(body) : 0;
+    return verdict("whole", beats > 0 ? `${beats} heartbeats although nobody waited` : null);
   }
+  // After a heartbeat the child's own error is an event.
+  if (text.startsWith(`data: {"error":{${LOADING}`) && slotsFor(plan.slot).some((slot) => seen(slot).wasLoading))
+    return verdict("child-error");
+  if (by === REMOTE) return verdict("whole", `${end}, not the remote's answer: ${difference(text, wholes)}`);
+  const circumstances = seen(by);
+  if (prompt.isSse) return judgeStream(by, text, wholes, { plan, prompt, received, told, seen });
   // After a heartbeat the stream is one of events: what the child gave instead is named in one.
   const instead = prompt.wantsStream ? failureIn(withoutComments(text), plan.route) : null;
   if (instead?.code === "dispatch.upstream_unavailable") return verdict("envelope", null, instead.code);
+  if (instead !== null) {
+    const { code, headers } = instead;
+    return verdict("envelope", faultOfEnvelope(code, null, headers, plan, circumstances), code);
+  }
   if (prompt.wantsStream && end === "cut") {
     const isPrefix = wholes.some((whole) => whole.startsWith(text));
     if (!isPrefix) return verdict("broken-off", `not the child's bytes: ${difference(text, wholes)}`);
-    return verdict("broken-off", mayLose(plan, seen) ? null : "broken off although nothing was wrong");
+    return verdict("broken-off", mayLose(plan, circumstances) ? null : "broken off although nothing was wrong");
   }
   return verdict("whole", `${end}, not the child's bytes: ${difference(text, wholes)}`);
+}
+
+function judgeStream(by: SlotName, text: string, wholes: readonly string[], one: Case): Verdict {
+  const { plan, prompt, received, told } = one;
+  const seen = one.seen(by);
+  const early = failureIn(text, plan.route);
+  if (early !== null)
+    return verdict("envelope", faultOfEnvelope(early.code, null, early.headers, plan, seen), early.code);
+  if (received.end === "cut") return verdict("interrupted", "an SSE stream ended with a transport error");
+  const mayGoOn = by === CONTINUED && plan.reply.kind === "generated";
+  const before = withoutInterruption(text, plan.route);
+  if (before === null) {
+    if (!mayGoOn) return verdict("whole", `neither whole nor interrupted: ${difference(text, wholes)}`);
+    const raw = withoutComments(received.body);
+    const isUncounted = seen.wasLoading || seen.losses > 2;
+    const faults = wholes.map((whole) => continuedFault(raw, whole, isUncounted));
+    if (!faults.includes(null)) return verdict("continued", `not the undisturbed stream: ${faults.join(" / ")}`);
+    if (seamsIn(received.body) > 1) return verdict("continued", "more than one seam");
+    return verdict("continued", mayLose(plan, seen) ? null : "a stream was continued although nothing was wrong");
+  }
+  const lost = mayLose(plan, seen) ? null : "a stream was interrupted although nothing was wrong";
+  // Of a stream that had gone on, only the text is the same.
+  const isPrefix = told.isContinued
+    ? wholes.some((whole) => isBeginning(before, whole))
+    : wholes.some((whole) => whole.startsWith(before)) && (before.endsWith("\n\n") || wholes.includes(before));
+  if (!isPrefix)
+    return verdict(
+      "interrupted",
+      `what came before the interruption is not the child's: ${difference(before, wholes)}`,
+    );
+  const why = mayGoOn && prompt.isSse ? faultOfBreak(before, plan, told, seen) : null;
+  return verdict("interrupted", lost ?? why);
 }
 
 /** One lost connection ends a stream whose first event has gone out. */
@@ -101,114 +163,51 @@ export function mayLose(plan: RequestPlan, { losses, operatorActed }: Circumstan
   return plan.cut !== null || losses > 0 || operatorActed;
 }
 
-function faultOfEnvelope(
-  code: string,
-  /** Null: it came as an event, after a heartbeat or a comment of the child. */
-  status: number | null,
-  headers: Headers,
-  plan: RequestPlan,
-  seen: Circumstances,
-): string | null {
-  if (status !== null && STATUS[code] !== status) return `code ${code} with status ${status}`;
-  const label = headers.get("x-hal0-repair");
-  if ((STATUS[code] === 503 || label === "backed_off") && !headers.has("retry-after"))
-    return `${code} without Retry-After`;
-  if (status !== null && headers.get("x-request-id") === null) return `${code} without x-request-id`;
-  // Sent away before its slot was looked for.
-  if (code === "dispatch.no_route") return seen.wasAbsent ? null : "a slot that is there was not found";
-  if (code === "server.draining") return seen.isEnding ? null : "sent away by a server that does not end";
-  if (status !== null && headers.get("x-hal0-upstream") !== plan.slot)
-    return `${code} names upstream ${headers.get("x-hal0-upstream")}`;
-  const { losses, wasDisturbed, loadsFailed, operatorActed, tookMs, holdMs } = seen;
-  // A repair that went well leaves one excuse: the second attempt was lost as well.
-  const hasNoChild = label === null || label === "failed" || label === "backed_off";
-  if (hasNoChild && (wasDisturbed || (loadsFailed && (label !== null || status === null)))) return null;
-  const because = `(repair ${label}, ${losses} losses, ${Math.round(tookMs)} ms)`;
-  switch (code) {
-    case "slot.loading":
-      return operatorActed || tookMs >= holdMs ? null : `slot.loading without an operator's action ${because}`;
-    case "dispatch.upstream_unavailable":
-      return plan.cut !== null || losses > 1 || (operatorActed && losses > 0) ? null : `needless 502 ${because}`;
+/** Why a stream did not go on that could have: the log says it, and it must be so. */
+function faultOfBreak(before: string, plan: RequestPlan, told: Told, seen: Circumstances): string | null {
+  const { interrupted, notContinued, isContinued } = told;
+  if (!interrupted) return "an interruption that is not in the log";
+  const isExcused = mayFail(plan, seen) || seen.isEnding;
+  switch (notContinued) {
+    case "an operator unloaded its model":
+      return seen.operatorActed ? null : `not continued: ${notContinued}`;
+    case "the server is stopping":
+      return seen.isEnding ? null : `not continued: ${notContinued}`;
+    case "its room is another slot's":
+      return null;
+    case "what was said is not one text":
+      return hasText(before) ? `not continued: ${notContinued}` : null;
+    case null:
+      return isContinued && isExcused ? null : "not continued, and the log does not say why";
+    case "the child answered 503 to its template":
+    case "the child answered 503":
+      return seen.wasLoading ? null : `not continued: ${notContinued}`;
     default:
-      return `needless ${code} ${because}`;
+      // The other reasons are refusals, which these children have no cause for, and losses.
+      return isExcused && !/^the (child answered|template|build|request)/.test(notContinued)
+        ? null
+        : `not continued: ${notContinued}`;
   }
 }
 
-/** The code of an envelope in the dialect of the route, or null. */
-function codeOf(body: string, route: RequestPlan["route"]): string | null {
-  try {
-    const value: unknown = JSON.parse(body);
-    if (!isRecord(value) || !isRecord(value["error"])) return null;
-    const { message, type, param, code, details } = value["error"];
-    const isWhole = typeof message === "string" && typeof type === "string" && param === null && isRecord(details);
-    if (!isWhole || typeof code !== "string") return null;
-    return route === "messages" && value["type"] !== "error" ? null : code;
-  } catch {
-    return null; // Not JSON: the caller says so.
-  }
+/** Of a stream that broke off again behind its seam. */
+function isBeginning(before: string, whole: string): boolean {
+  const textOf = (text: string): string =>
+    [...text.matchAll(/"(?:content|reasoning_content|text)":("(?:[^"\\]|\\.)*")/g)]
+      .map(([, quoted = '""']) => JSON.parse(quoted) as string)
+      .join("");
+  return textOf(whole).startsWith(textOf(before));
 }
 
-/**
- * Without comments and pings: heartbeats may stand anywhere between events, and the comments of an attempt that was lost before
- * its first event have gone out.
- */
-function withoutComments(text: string): string {
-  const isSilent = (event: string): boolean =>
-    (event !== "" && event.split("\n").every((line) => line.startsWith(":"))) || event === PING;
-  return text
-    .split("\n\n")
-    .filter((event) => !isSilent(event))
-    .join("\n\n");
-}
-const PING = 'event: ping\ndata: {"type":"ping"}';
-
-interface LastEvent {
-  readonly before: string;
-  readonly error: Record<string, unknown>;
-}
-
-/** The event of ours that ends a stream, or null where there is none. */
-function lastError(text: string, route: RequestPlan["route"]): LastEvent | null {
-  const begin =
-    { messages: "event: error\ndata: ", responses: "event: response.failed\ndata: " }[route as string] ?? "data: ";
-  const at = text.lastIndexOf(`${begin}{`);
-  if (at < 0 || !text.endsWith("}\n\n")) return null;
-  try {
-    const event: unknown = JSON.parse(text.slice(at + begin.length));
-    if (!isRecord(event) || !isRecord(event["error"])) return null;
-    return { before: text.slice(0, at), error: event["error"] };
-  } catch {
-    return null; // An event of the child's.
-  }
-}
-
-/** The stream without the event that says it broke off, or null where there is none. */
-function withoutInterruption(text: string, route: RequestPlan["route"]): string | null {
-  const last = lastError(text, route);
-  return last?.error["code"] === "dispatch.stream_interrupted" ? last.before : null;
-}
-
-/** An error that came where a status was out already and no event of the child's had come: what its header would have been. */
-function failureIn(
-  text: string,
-  route: RequestPlan["route"],
-): { readonly code: string; readonly headers: Headers } | null {
-  const last = lastError(text, route);
-  const code = last?.error["code"];
-  if (!last || last.before !== "" || typeof code !== "string" || code === "dispatch.stream_interrupted") return null;
-  const seconds =
-    last.error["retry_after_s"] ?? (isRecord(last.error["details"]) && last.error["details"]["retry_after_s"]);
-  return { code, headers: new Headers(typeof seconds === "number" ? { "retry-after": `${seconds}` } : {}) };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
+/** From the one of the wholes that it is most like. */
 function difference(text: string, wholes: readonly string[]): string {
-  const [whole = ""] = wholes;
-  let at = 0;
-  while (at < text.length && text[at] === whole[at]) at += 1;
-  const near = (of: string): string => JSON.stringify(of.slice(Math.max(0, at - 20), at + 80));
+  const partsAt = (whole: string): number => {
+    let at = 0;
+    while (at < text.length && text[at] === whole[at]) at += 1;
+    return at;
+  };
+  const [whole = ""] = wholes.toSorted((a, b) => partsAt(b) - partsAt(a));
+  const at = partsAt(whole);
+  const near = (of: string): string => JSON.stringify(of.slice(Math.max(0, at - 60), at + 80));
   return `${text.length} of ${whole.length} bytes, at ${at} ${near(text)} for ${near(whole)}`;
 }

@@ -2,19 +2,17 @@
 // against their reasons, unloads of children that were well.
 import type { Call, Child, Lemond } from "../lemond/index.ts";
 import { readFileSync } from "node:fs";
-import { SLOT_MODELS, type SlotName } from "./plan.ts";
+import { FALLBACKS, SLOT_MODELS, type SlotName } from "./plan.ts";
 
 /** Calls of the campaign's own carry it: they are another client's, not the server's. */
 export const OUTSIDE = "x-outside";
 
-export interface Attempts {
-  readonly count: number;
-  readonly models: ReadonlySet<string>;
-}
+/** How many children of each slot got the prompt. */
+export type Attempts = ReadonlyMap<SlotName, number>;
 
 export type Ledger = ReturnType<typeof createLedger>;
 
-const NO_ATTEMPTS: Attempts = { count: 0, models: new Set() };
+const NO_ATTEMPTS: Attempts = new Map();
 const SLOTS = Object.keys(SLOT_MODELS) as SlotName[];
 
 export function slotOf(model: string): SlotName {
@@ -28,7 +26,7 @@ export function slotOf(model: string): SlotName {
  * that it has touched the model in this epoch.
  */
 export function createLedger(lemond: Lemond, mayUnload: (child: Child) => boolean, touches: (model: string) => number) {
-  const attempts = new Map<string, { count: number; models: Set<string> }>();
+  const attempts = new Map<string, Map<SlotName, number>>();
   const requestsRead = new Map<Child, number>();
   const exits = new Map<string, number>();
   /** Reasons for a load of ours that are not an exit: operators, a lemond that began anew. */
@@ -64,11 +62,11 @@ export function createLedger(lemond: Lemond, mayUnload: (child: Child) => boolea
       const { requests } = child;
       for (let at = requestsRead.get(child) ?? 0; at < requests.length; at += 1) {
         const request = requests[at];
-        if (request?.method !== "POST") continue;
-        const known = attempts.get(request.bodySha256) ?? { count: 0, models: new Set<string>() };
-        known.count += 1;
-        known.models.add(child.model);
-        attempts.set(request.bodySha256, known);
+        // Before a stream goes on, the child is asked what its template makes of the very same body.
+        if (request?.method !== "POST" || request.path === "/apply-template") continue;
+        const known = attempts.get(request.bodySha256) ?? new Map<SlotName, number>();
+        const slot = slotOf(child.model);
+        attempts.set(request.bodySha256, known.set(slot, (known.get(slot) ?? 0) + 1));
       }
       requestsRead.set(child, requests.length);
     }
@@ -106,6 +104,15 @@ export function createLedger(lemond: Lemond, mayUnload: (child: Child) => boolea
     attemptsOf: (sha256: string): Attempts => {
       readRequests();
       return attempts.get(sha256) ?? NO_ATTEMPTS;
+    },
+    /** What is wrong with who got a prompt for that slot: two attempts each, of its own children and of its fallbacks'. */
+    faultsOfAttempts: (sha256: string, slot: SlotName): string[] => {
+      readRequests();
+      const may: readonly string[] = [slot, ...(FALLBACKS[slot] ?? [])];
+      return [...(attempts.get(sha256) ?? NO_ATTEMPTS)].flatMap(([by, times]) => [
+        ...(times > 2 ? [`${times} attempts at ${by}`] : []),
+        ...(may.includes(by) ? [] : [`a prompt for ${slot} got to ${by}`]),
+      ]);
     },
     exitsOf: (slot: SlotName): number => {
       followChildren();

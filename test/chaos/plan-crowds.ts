@@ -49,6 +49,6 @@ export function planCrowd(random: Random): CrowdPlan {
 function planLasting(random: Random, slot: SlotName): RequestPlan {
   const plan = planRequest(random, slot, true);
   if (slot === "embed" || random.chance(0.5)) return plan;
-  const reply = { kind: "generated", stream: true, tokens: random.int(10, 60), tokenMs: 15 } as const;
+  const reply = { kind: "generated", stream: true, tokens: random.int(10, 60), tokenMs: 15, usage: true } as const;
   return { ...plan, route: "chat/completions", reply, endless: null, leave: null };
 }

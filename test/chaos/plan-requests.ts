@@ -1,6 +1,6 @@
 // Which requests there are: what is asked of which slot, how the child shall answer, where that answer breaks off, and
 // whether the client stays for it. What they look like in bytes is in prompts.ts.
-import type { SlotName } from "./plan.ts";
+import { CONTINUED, type SlotName } from "./plan.ts";
 import type { Random } from "./random.ts";
 
 export type Route = "chat/completions" | "completions" | "messages" | "responses" | "embeddings";
@@ -10,7 +10,14 @@ export type Route = "chat/completions" | "completions" | "messages" | "responses
  * brings along, as SSE in awkward pieces, as JSON, and as a stream that is neither. `echo`: the hash of what arrived.
  */
 export type ReplyPlan =
-  | { readonly kind: "generated"; readonly stream: boolean; readonly tokens: number; readonly tokenMs: number }
+  | {
+      readonly kind: "generated";
+      readonly stream: boolean;
+      readonly tokens: number;
+      readonly tokenMs: number;
+      /** A stream's last words are how many tokens there were. */
+      readonly usage: boolean;
+    }
   | { readonly kind: "events"; readonly events: number; readonly eventBytes: number; readonly chunkBytes: number }
   | { readonly kind: "plain" | "bytes"; readonly bytes: number }
   | { readonly kind: "echo" };
@@ -33,7 +40,7 @@ export interface RequestPlan {
 const KB = 1024;
 
 export function planRequest(random: Random, slot: SlotName, isQuiet: boolean): RequestPlan {
-  const reply = slot === "embed" ? planEmbedding(random) : planReply(random);
+  const reply = slot === "embed" ? planEmbedding(random) : planReply(random, slot === CONTINUED);
   const canSpeakDialect = reply.kind === "events" || reply.kind === "plain";
   const route =
     slot === "embed"
@@ -71,12 +78,19 @@ function planEmbedding(random: Random): ReplyPlan {
   return random.chance(0.5) ? { kind: "echo" } : { kind: "plain", bytes: random.int(10, 20 * KB) };
 }
 
-function planReply(random: Random): ReplyPlan {
-  const kind = random.weighted({ generated: 10, events: 4, plain: 3, echo: 2, bytes: 1 });
+/** A slot whose streams go on has more of them, and longer ones. */
+function planReply(random: Random, isContinued: boolean): ReplyPlan {
+  const kind = random.weighted({ generated: isContinued ? 24 : 10, events: 4, plain: 3, echo: 2, bytes: 1 });
   switch (kind) {
     case "generated": {
-      const stream = random.chance(0.6);
-      return { kind, stream, tokens: random.int(1, stream ? 40 : 12), tokenMs: random.pick([0, 0, 1, 4, 15]) };
+      const stream = random.chance(isContinued ? 0.85 : 0.6);
+      return {
+        kind,
+        stream,
+        tokens: random.int(1, stream ? 40 : 12),
+        tokenMs: isContinued ? random.pick([0, 1, 4, 15, 15]) : random.pick([0, 0, 1, 4, 15]),
+        usage: random.chance(0.5),
+      };
     }
     case "events":
       return {

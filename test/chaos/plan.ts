@@ -1,5 +1,6 @@
 // What a campaign does, made from its seed alone: epochs of one lemond each, requests and faults by index, never by time.
 // Starts nothing.
+import type { ChatSettings } from "../lemond/index.ts";
 import { planCrowd, type CrowdPlan } from "./plan-crowds.ts";
 import { planFault, type FaultPlan } from "./plan-faults.ts";
 import { createRandom, type Random } from "./random.ts";
@@ -12,6 +13,23 @@ export const SLOT_MODELS: Readonly<Record<SlotName, readonly [string, ...string[
   chat: ["chat-a", "chat-b"],
   code: ["code-a", "code-b"],
   embed: ["emb-a"],
+};
+
+/** Where the words follow from all the text before them, a seam that is wrong shows; one of these thinks first. */
+export const SPEECH: Readonly<Record<string, ChatSettings>> = {
+  "chat-a": { says: "words" },
+  "chat-b": { says: "words", template: "qwen3" },
+};
+
+/** A slot whose cut streams go on, and one that is loaded unasked. */
+export const CONTINUED: SlotName = "chat";
+export const KEPT: SlotName = "embed";
+
+/** A remote that never fails. */
+export const REMOTE = "elsewhere";
+/** Who answers for a slot while it cannot. */
+export const FALLBACKS: Readonly<Partial<Record<SlotName, readonly (SlotName | typeof REMOTE)[]>>> = {
+  code: ["chat", REMOTE],
 };
 
 export interface EpochPlan {

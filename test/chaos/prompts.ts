@@ -2,6 +2,8 @@
 import { answerChat, answerCompletion } from "../lemond/child-answer.ts";
 import { chat, completion } from "../lemond/child-replies.ts";
 import type { RequestPlan } from "./plan-requests.ts";
+import { awayReply } from "./elsewhere.ts";
+import { REMOTE, SPEECH } from "./plan.ts";
 import { createRandom } from "./random.ts";
 
 export interface Prompt {
@@ -10,8 +12,8 @@ export interface Prompt {
   readonly sha256: string;
   readonly isSse: boolean;
   readonly wantsStream: boolean;
-  /** The whole reply, as text in which each byte is one character, without what differs from time to time. */
-  readonly expected: (model: string) => string;
+  /** The whole reply of a child of that model, or of the remote: each byte one character, without what differs by time. */
+  readonly expected: (answeredBy: string) => string;
 }
 
 export function promptOf(plan: RequestPlan, seed: number, index: number): Prompt {
@@ -20,24 +22,35 @@ export function promptOf(plan: RequestPlan, seed: number, index: number): Prompt
   const wantsStream = reply.kind === "events" || reply.kind === "bytes" || (reply.kind === "generated" && reply.stream);
   const isSse = wantsStream && reply.kind !== "bytes";
   const raw = rawOf(plan, (most) => random.int(0, most));
+  const nr = `${seed}/${index}`;
+  // What the words follow from; `so` may be one word with the first of the answer.
+  const said = `hello ${nr} so`;
   const common = {
     model: plan.slot,
-    nr: `${seed}/${index}`,
-    messages: [{ role: "user", content: "hello" }],
-    prompt: "hello",
-    input: "hello",
+    nr,
+    messages: [{ role: "user", content: said }],
+    prompt: said,
+    input: said,
     ...(wantsStream ? { stream: true } : {}),
+    ...(reply.kind === "generated" && reply.usage ? { stream_options: { include_usage: true } } : {}),
     ...(reply.kind === "generated" ? { max_tokens: reply.tokens } : {}),
     ...(plan.padBytes > 0 ? { pad: "p".repeat(plan.padBytes) } : {}),
   };
   const expected = (model: string): string => {
+    if (model === REMOTE) return awayReply(nr, wantsStream);
     if (raw !== null) return raw;
     if (reply.kind === "echo") return JSON.stringify({ sha256: prompt.sha256, bytes: prompt.bytes.length });
     const settings = { checkpoint: `/models/${model}.gguf`, type: "llm" } as const;
     const isCompletion = plan.route === "completions";
-    const answer = (isCompletion ? answerCompletion : answerChat)({ model, chat: {}, body: common, sim: {} });
+    const answer = (isCompletion ? answerCompletion : answerChat)({
+      model,
+      chat: SPEECH[model] ?? {},
+      body: common,
+      sim: {},
+    });
     if ("invalid" in answer) throw new Error(answer.invalid);
-    return timeless((isCompletion ? completion : chat)({ settings, body: common, answer }).parts.join(""));
+    const text = (isCompletion ? completion : chat)({ settings, body: common, answer }).parts.join("");
+    return timeless(Buffer.from(text).toString("latin1"));
   };
   const sim = {
     ...(plan.firstByteMs > 0 ? { firstByteMs: plan.firstByteMs } : {}),

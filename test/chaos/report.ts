@@ -18,6 +18,10 @@ export interface Totals {
   readonly operators: Readonly<Record<string, number>>;
   /** Prompts by how many children got them. */
   readonly attempts: Readonly<Record<string, number>>;
+  /** Kept slots that were lost and are back, unasked. */
+  readonly keptBack: number;
+  /** Heartbeats that clients got. */
+  readonly heartbeats: number;
   readonly loads: number;
   readonly unloads: number;
   readonly children: number;
@@ -34,6 +38,8 @@ export function createTally(seed: () => number) {
   const attempts: Record<string, number> = {};
   const violations: Violation[] = [];
   let requests = 0;
+  let heartbeats = 0;
+  let keptBack = 0;
   let loads = 0;
   let unloads = 0;
   let children = 0;
@@ -46,6 +52,12 @@ export function createTally(seed: () => number) {
       requests += 1;
       slowestMs = Math.max(slowestMs, tookMs);
       count(outcomes, kind);
+    },
+    keptBack: (): void => {
+      keptBack += 1;
+    },
+    beat: (times: number): void => {
+      heartbeats += times;
     },
     struck: (kind: string): void => count(faults, kind),
     operated: (action: string, status: number): void => count(operators, `${action} ${status}`),
@@ -64,6 +76,8 @@ export function createTally(seed: () => number) {
       faults,
       operators,
       attempts,
+      heartbeats,
+      keptBack,
       loads,
       unloads,
       children,
@@ -96,6 +110,8 @@ export function reportText(totals: Totals, footprints: readonly Footprint[], dur
     `requests    ${totals.requests} in ${durationS.toFixed(1)} s, slowest ${(totals.slowestMs / 1000).toFixed(1)} s`,
     `outcomes    ${listed(totals.outcomes)}`,
     `attempts    ${listed(totals.attempts)}`,
+    `heartbeats  ${totals.heartbeats}`,
+    `kept slots  ${totals.keptBack} times back unasked`,
     `faults      ${listed(totals.faults)}`,
     `operators   ${listed(totals.operators)}`,
     `lemond      ${totals.loads} loads, ${totals.unloads} unloads, ${totals.children} children`,

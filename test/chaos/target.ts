@@ -2,13 +2,16 @@
 // its own faults is collected.
 import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { KEY_ENV } from "./configured.ts";
+import { AWAY_KEY } from "./elsewhere.ts";
 import { SLOT_MODELS, type SlotName } from "./plan.ts";
+import { createLogReader, type Told } from "./told.ts";
 
 export interface TargetOptions {
-  readonly lemondUrl: string;
+  /** Its configuration, of these slots alone where it is reloaded. */
+  readonly text: (slots: readonly SlotName[]) => string;
   /** An executable in place of `bun src/main.ts`. */
   readonly binary: string | null;
-  readonly holdMs: number;
   /** Takes each line that the server logs. */
   readonly onLine: (line: string) => void;
 }
@@ -20,6 +23,8 @@ export interface Target {
   readonly faults: readonly string[];
   /** How often it has told lemond that the model is in use. */
   touches(model: string): number;
+  /** What its log says of a request. */
+  told(requestId: string | null): Told;
   /** Its process runs. */
   isUp(): boolean;
   rssBytes(): number;
@@ -42,35 +47,28 @@ export interface Descriptors {
 }
 
 const START_MS = 20_000;
-export const DRAIN_MS = 500;
-const FAULTS = new Set(["server.internal", "slot.transition_illegal"]);
 
-export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetOptions): Promise<Target> {
+export async function startTarget({ text, binary, onLine }: TargetOptions): Promise<Target> {
   const file = join(process.env["TMPDIR"] ?? "/tmp", `chaos-${process.pid}-${crypto.randomUUID()}.toml`);
-  const configure = (slots: readonly SlotName[]) => Bun.write(file, configText(lemondUrl, holdMs, slots));
+  const configure = (slots: readonly SlotName[]) => Bun.write(file, text(slots));
   await configure(Object.keys(SLOT_MODELS) as SlotName[]);
   const command = binary === null ? [process.execPath, join(import.meta.dir, "../../src/main.ts")] : [binary];
-  const server = Bun.spawn([...command, "--config", file], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const env = { ...process.env, [KEY_ENV]: AWAY_KEY };
+  const server = Bun.spawn([...command, "--config", file], { env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   // However the campaign ends, its server ends with it, and its file goes.
   const end = (): void => {
     server.kill("SIGKILL");
     rmSync(file, { force: true });
   };
   process.on("exit", end);
-  const faults: string[] = [];
-  const touches = new Map<string, number>();
+  const log = createLogReader();
+  const { faults } = log;
   const started = Promise.withResolvers<string>();
-  let reloaded = Promise.withResolvers<void>();
+  void log.next("server.started").then(started.resolve);
   const timer = setTimeout(() => started.reject(new Error("the server did not start")), START_MS);
   void eachLine(server.stdout, (line) => {
     onLine(line);
-    const entry: unknown = parsed(line);
-    if (typeof entry !== "object" || entry === null || !("event" in entry)) return void faults.push(`stdout: ${line}`);
-    if (entry.event === "server.started" && "url" in entry) started.resolve(String(entry.url));
-    if (entry.event === "config.reloaded") reloaded.resolve();
-    if (entry.event === "lemonade.touch" && "model" in entry && typeof entry.model === "string")
-      touches.set(entry.model, (touches.get(entry.model) ?? 0) + 1);
-    if (typeof entry.event === "string" && FAULTS.has(entry.event)) faults.push(line);
+    log.take(line);
   });
   void eachLine(server.stderr, (line) => void faults.push(`stderr: ${line}`));
   void server.exited.then((code) => started.reject(new Error(`the server ended with ${code}: ${faults.join("\n")}`)));
@@ -80,15 +78,16 @@ export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetO
     url,
     pid,
     faults,
-    touches: (model) => touches.get(model) ?? 0,
+    touches: log.touches,
+    told: log.told,
     isUp: () => server.exitCode === null && server.signalCode === null,
     rssBytes: () => 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]),
     descriptors: () => descriptorsOf(pid, Number(new URL(url).port)),
     reload: async (slots) => {
-      reloaded = Promise.withResolvers();
+      const reloaded = log.next("config.reloaded");
       await configure(slots);
       server.kill("SIGHUP");
-      await Promise.race([reloaded.promise, server.exited]);
+      await Promise.race([reloaded, server.exited]);
     },
     stop: async () => {
       server.kill("SIGTERM");
@@ -102,32 +101,6 @@ export async function startTarget({ lemondUrl, binary, holdMs, onLine }: TargetO
   };
 }
 
-function configText(lemondUrl: string, holdMs: number, names: readonly SlotName[]): string {
-  const slots = names.map(
-    (name) => `
-[slots.${name}]
-model = "${SLOT_MODELS[name][0]}"
-default = ${name === "chat"}
-gate = "${name === "code" ? "hold" : "reject"}"
-hold_s = ${holdMs / 1000}
-idle_after_s = 0.5
-continue = false
-`,
-  );
-  return `[server]
-port = 0
-log_level = "debug"
-first_byte_timeout_s = 20
-drain_s = ${DRAIN_MS / 1000}
-
-[lemonade]
-url = "${lemondUrl}"
-poll_s = 0.2
-touch_s = 0.4
-auto_slots = false
-${slots.join("")}`;
-}
-
 async function eachLine(stream: ReadableStream<Uint8Array>, take: (line: string) => void): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";
@@ -137,14 +110,6 @@ async function eachLine(stream: ReadableStream<Uint8Array>, take: (line: string)
     for (const line of lines) take(line);
   }
   if (rest !== "") take(rest);
-}
-
-function parsed(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return null; // Not JSON: the caller says so.
-  }
 }
 
 function descriptorsOf(pid: number, port: number): Descriptors {

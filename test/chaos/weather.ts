@@ -87,7 +87,6 @@ export function createWeather(ledger: Ledger, holdMs: number) {
     }),
     /** What may excuse an answer that came `tookMs` after the mark: what began later does not. */
     since: (mark: Mark, slot: SlotName, tookMs: number): Circumstances => ({
-      models: SLOT_MODELS[slot],
       losses:
         ledger.exitsOf(slot) -
         mark.noticedExits +

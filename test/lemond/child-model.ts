@@ -84,7 +84,7 @@ function* contentOf({ model, says, words = Infinity }: Speech, from: number): It
 }
 
 const vocabulary = " river| blue| lemon| the| and| café| Straße|,|.|\n|1|7|😀|🍋|—|…".split("|");
-/** Inside a thought a line ends it. */
+/** Inside a thought a line ends it; right behind it, none begins. */
 const thoughts = vocabulary.filter((word) => word !== "\n");
 
 function* chosenWords({ words = Infinity }: Speech, { prompt, tail = "", thought: mode }: Heard): Iterable<string> {
@@ -101,10 +101,13 @@ function* chosenWords({ words = Infinity }: Speech, { prompt, tail = "", thought
     yield spoken(word);
   }
   const content = mode === "none" ? tail : said.slice(said.indexOf(thought.end) + thought.end.length);
+  // Space around a thought is shown to nobody, so an answer with one could not be told from one without.
+  let among = mode !== "none" && content === "" ? thoughts : vocabulary;
   for (let left = words - wordsOf(content).length; left > 0; left -= 1) {
     // It ends by itself after some 60 words, unless a number of them was asked for.
     if (words === Infinity && state % 61 === 0) return;
-    yield spoken(any(vocabulary));
+    yield spoken(any(among));
+    among = vocabulary;
   }
 }
 

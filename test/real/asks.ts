@@ -7,7 +7,8 @@ export interface Ask {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-const common = { model: "real", stream: true, temperature: 0, max_tokens: 160 };
+/** With a prompt in its cache the model's numbers differ in the last bit, and so its words at times, without any cut. */
+const common = { model: "real", stream: true, temperature: 0, cache_prompt: false };
 const chat = (name: string, content: string): Ask => ({
   name: `chat, ${name}`,
   path: "chat/completions",
@@ -19,7 +20,7 @@ const completion = (name: string, prompt: string): Ask => ({
   body: { ...common, prompt },
 });
 
-export const ASKS: readonly Ask[] = [
+const ASKS: readonly Ask[] = [
   chat("colours", "Name three colours, one a line, and say of each what it is like."),
   chat("story", "Tell a short story about a lemonade stand."),
   chat("list", "Write a numbered list of ten things to pack for a hike, each with a reason."),
@@ -27,6 +28,9 @@ export const ASKS: readonly Ask[] = [
   // The first token of its answer may be one with the end of the prompt.
   completion("half a word", "A lemonade stand runs itself until some"),
 ];
+
+export const asksOf = (tokens: number): readonly Ask[] =>
+  ASKS.map((ask) => ({ ...ask, body: { ...ask.body, max_tokens: tokens } }));
 
 /** The whole stream as text. `onPiece` is told how many events with text have come. */
 export async function streamed(url: string, ask: Ask, onPiece: (pieces: number) => void = () => {}): Promise<string> {

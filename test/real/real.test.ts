@@ -1,6 +1,6 @@
 // The script for real models, tried on a simulated one: what it says of streams that are right, and of one that is not.
 import { expect, test } from "bun:test";
-import { ASKS } from "./asks.ts";
+import { asksOf } from "./asks.ts";
 import { runRounds } from "./rounds.ts";
 import { judge } from "./shape.ts";
 
@@ -13,6 +13,8 @@ test("streams cut in the middle go on with the undisturbed text, one by one and 
     model: null,
     cuts: 5,
     seed: 1,
+    tokens: 160,
+    args: "",
     say: (line) => lines.push(line),
   });
   expect(results.faults).toEqual([]);
@@ -23,7 +25,7 @@ test("streams cut in the middle go on with the undisturbed text, one by one and 
 }, 30_000);
 
 test("what is wrong with a stream is said", () => {
-  const [ask] = ASKS;
+  const [ask] = asksOf(160);
   if (!ask) throw new Error("nothing is asked");
   const event = (fields: object, id = "a"): string => `data: ${JSON.stringify({ id, ...fields })}\n\n`;
   const says = (delta: object, finish_reason: string | null = null) => ({ choices: [{ delta, finish_reason }] });

@@ -3,7 +3,7 @@ import { createRandom } from "../chaos/random.ts";
 import { startLemond, type LemondOptions } from "../lemond/index.ts";
 import { readStream } from "../lemond/speech-steps.ts";
 import { startProgram } from "../program.ts";
-import { ASKS, streamed, type Ask } from "./asks.ts";
+import { asksOf, streamed, type Ask } from "./asks.ts";
 import { judge } from "./shape.ts";
 
 export interface RoundsOptions {
@@ -12,6 +12,10 @@ export interface RoundsOptions {
   readonly model: string | null;
   readonly cuts: number;
   readonly seed: number;
+  /** Of each answer, at most. */
+  readonly tokens: number;
+  /** Further arguments of the child. */
+  readonly args: string;
   readonly say: (line: string) => void;
 }
 
@@ -26,12 +30,22 @@ export interface Results {
 
 const MODEL = "real";
 
-export async function runRounds({ lemond: options, model, cuts, seed, say }: RoundsOptions): Promise<Results> {
+export async function runRounds({
+  lemond: options,
+  model,
+  cuts,
+  seed,
+  tokens,
+  args,
+  say,
+}: RoundsOptions): Promise<Results> {
   const models = [{ id: MODEL, ...options.models?.[0], ...(model === null ? {} : { checkpoint: model }) }];
   await using lemond = await startLemond({ ...options, models });
-  const loaded = await lemond.load(MODEL);
+  const load = args === "" ? {} : { llamacpp_args: args };
+  const asks = asksOf(tokens);
+  const loaded = await lemond.load(MODEL, load);
   if (!loaded.ok) throw new Error(`the model was not loaded: ${await loaded.text()}`);
-  await using server = await startProgram(configText(lemond.url));
+  await using server = await startProgram(configText(lemond.url, load));
   const random = createRandom(seed);
   const wholes = new Map<Ask, string>();
   const results = { cut: 0, continued: 0, same: 0, faults: [] as string[] };
@@ -57,7 +71,7 @@ export async function runRounds({ lemond: options, model, cuts, seed, say }: Rou
     say(`${ask.name.padEnd(24)} ${where}: ${[how, parts, ...faults].join(", ")}`);
   };
 
-  for (const ask of ASKS) {
+  for (const ask of asks) {
     const beganMs = performance.now();
     const text = await streamed(server.url, ask);
     wholes.set(ask, text);
@@ -67,7 +81,7 @@ export async function runRounds({ lemond: options, model, cuts, seed, say }: Rou
   }
   const kill = (): void => void lemond.child(MODEL)?.kill();
   for (let nth = 0; nth < cuts; nth += 1) {
-    const ask = ASKS[nth % ASKS.length];
+    const ask = asks[nth % asks.length];
     if (ask === undefined) break;
     const pieces = readStream(wholes.get(ask) ?? "").content.length;
     await one(ask, random.int(1, Math.max(1, pieces - 2)), kill);
@@ -75,7 +89,7 @@ export async function runRounds({ lemond: options, model, cuts, seed, say }: Rou
   // Together the words may differ from the start: numbers of a batch differ in the last bit.
   const most = Math.min(...[...wholes.values()].map((text) => readStream(text).content.length));
   const last = Math.max(1, Math.floor(most / 2));
-  await Promise.all(ASKS.map((ask, nth) => one(ask, nth === 0 ? last : null, kill)));
+  await Promise.all(asks.map((ask, nth) => one(ask, nth === 0 ? last : null, kill)));
 
   const gapsMs = server
     .stdout()
@@ -85,11 +99,14 @@ export async function runRounds({ lemond: options, model, cuts, seed, say }: Rou
   return { ...results, gapsMs };
 }
 
-const configText = (lemondUrl: string): string => `
+const configText = (lemondUrl: string, load: { readonly llamacpp_args?: string }): string => `
 [lemonade]
 url = "${lemondUrl}"
 auto_slots = false
 [slots.${MODEL}]
 model = "${MODEL}"
 default = true
+load = { ${Object.entries(load)
+  .map(([name, value]) => `${name} = ${JSON.stringify(value)}`)
+  .join(", ")} }
 `;
