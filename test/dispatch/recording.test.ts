@@ -1,6 +1,6 @@
 // What a recording keeps of a stream, and what makes it give up. Tables, no sockets.
 import { describe, expect, test } from "bun:test";
-import { heapStats } from "bun:jsc";
+import { join } from "node:path";
 import { createRecording, type Kind, MOST_RECORDED_BYTES } from "../../src/dispatch/recording.ts";
 
 const head = { created: 1_795_561_238, id: "chatcmpl-1", model: "/models/tiny.gguf", object: "chat.completion.chunk" };
@@ -119,24 +119,11 @@ describe("there is no recording of", () => {
   });
 });
 
-test("a stream of 100,000 tokens costs no more than 256 KB of memory at any time", () => {
-  const heapBytes = (): number => {
-    Bun.gc(true);
-    return heapStats().heapSize;
-  };
-  recorded(Array.from({ length: 2000 }, () => said("warm")));
-  for (const token of ["😀", "ab"]) {
-    const event = Buffer.from(said(token));
-    const recordings = Array.from({ length: 4 }, () => createRecording("chat"));
-    const before = heapBytes();
-    let most = 0;
-    for (let nth = 0; nth < 100_000; nth++) {
-      // Each event is an array of its own, as it comes from a socket.
-      for (const { seen } of recordings) seen(new Uint8Array(event));
-      if (nth % 999 === 0) most = Math.max(most, (heapBytes() - before) / recordings.length);
-    }
-    expect(most).toBeWithin(32 * 1024, 256 * 1024);
-  }
+test("a stream of 100,000 tokens costs no more than 256 KB of memory at any time", async () => {
+  // In a process of its own: here the collector may find what other tests have left.
+  const measured = Bun.spawn([process.execPath, join(import.meta.dir, "../recorded.ts")], { stdout: "pipe" });
+  const { kept, letGo } = await measured.stdout.json();
+  expect([kept, letGo].map((most: number) => most > 64 * 1024 && most <= 256 * 1024)).toEqual([true, true]);
 });
 
 test("a recording costs less than 2 µs a token", () => {
