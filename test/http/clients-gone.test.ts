@@ -115,7 +115,8 @@ test("a thousand that leave, streams and not, at every stage: no socket, no file
   await leaveAll(10);
   await settle();
   expect(child?.prompts()).toBe(1200);
-  expect(child?.aborted).toBe(1200);
+  // A question to the child may be given up, too, on a busy machine.
+  expect(child?.requests.filter(({ isAborted, isProbe }) => isAborted && !isProbe).length).toBe(1200);
   // The client's own pool and a health poll may hold a few.
   expect(openFiles() - filesBefore).toBeLessThan(15);
   expect(process.memoryUsage.rss() - rssBefore).toBeLessThan(40 * 1024 * 1024);
