@@ -4,9 +4,11 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { load, type Load, once, requestBody, rssMb } from "./bench/load.ts";
+import { measureMemory } from "./bench/memory.ts";
 import { measureMute } from "./bench/mute.ts";
 import { measureRecovery } from "./bench/recovery.ts";
 import { median, round, table } from "./bench/report.ts";
+import { measureStart } from "./bench/start.ts";
 import { BARE, startTargets, type Target } from "./bench/targets.ts";
 import { builtExecutable } from "./binary.ts";
 import { needDebian } from "./need.ts";
@@ -37,8 +39,7 @@ const notes: string[] = [];
 const machine = `${cpus()[0]?.model ?? "unknown CPU"}, ${cpus().length} cores, Bun ${Bun.version}, ${new Date().toISOString().slice(0, 10)}`;
 say(`${machine}; medians of ${rounds} rounds of ${seconds} s`);
 
-const startMs: number[] = [];
-for (let run = 0; run < 10; run++) startMs.push(await startToFirstAnswer());
+const start = await measureStart(binary);
 
 const against = values.against.map((text) => {
   const [, name = "", origin = ""] = /^([^=]+)=(http:\/\/[^/]+)\/?$/.exec(text) ?? [];
@@ -106,18 +107,19 @@ say(
   ),
 );
 
-const memory = {
-  restMb: round(restMb),
-  streams256Mb: round(
-    rows.find((row) => row.target === "hal0-dispatch" && row.kind === "stream" && row.connections === 256)?.load
-      .peakRssMb ?? 0,
-  ),
-  afterMb: round(rssMb(own.pid)),
-};
+const streams256Mb =
+  rows.find(({ target, kind, connections }) => target === own.name && kind === "stream" && connections === 256)?.load
+    .peakRssMb ?? 0;
+const large = await measureMemory(own);
+const memory = { restMb, streams256Mb, ...large };
 const recovery = await measureRecovery();
 say();
-say(`RSS: ${memory.restMb} MB at rest, ${memory.streams256Mb} MB at 256 streams, ${memory.afterMb} MB after the run`);
-say(`start to first answer: ${round(median(startMs))} ms`);
+say(`RSS: ${round(restMb)} MB at rest, ${round(streams256Mb)} MB at 256 streams;`);
+const { beforeMb, highestMb, afterMb } = large;
+say(
+  `  with 500 requests of 20 MB: ${round(beforeMb)} before, ${round(highestMb)} at most, ${round(afterMb)} a minute after`,
+);
+say(`start to first answer: ${round(start.ownMs)} ms; ${BARE}, compiled alike: ${round(start.bareMs)} ms`);
 say();
 say("recovery of a dead slot, ms");
 say(
@@ -143,7 +145,7 @@ for (const note of notes) say(`note: ${note}`);
 if (values.out !== undefined) {
   await Bun.write(
     values.out,
-    `${JSON.stringify({ machine, rounds, seconds, rows, singles, memory, startMs: median(startMs), recovery, mute, notes }, null, 2)}\n`,
+    `${JSON.stringify({ machine, rounds, seconds, rows, singles, memory, start, recovery, mute, notes }, null, 2)}\n`,
   );
   say(`written to ${values.out}`);
 }
@@ -173,24 +175,4 @@ function shown(kind: Row["kind"], connections: number): (string | number)[][] {
     round(load.cpuUs),
     load.errors,
   ]);
-}
-
-async function startToFirstAnswer(): Promise<number> {
-  const began = performance.now();
-  const server = Bun.spawn([binary, "--config", "/dev/null", "--port", "0", "--lemonade", "http://127.0.0.1:9"], {
-    stdout: "pipe",
-    stderr: "ignore",
-  });
-  let text = "";
-  let url: string | undefined;
-  for await (const chunk of server.stdout.pipeThrough(new TextDecoderStream())) {
-    text += chunk;
-    url = /"server\.started","url":"([^"]+)"/.exec(text)?.[1];
-    if (url !== undefined) break;
-  }
-  await (await fetch(`${url}/live`)).arrayBuffer();
-  const tookMs = performance.now() - began;
-  server.kill();
-  await server.exited;
-  return tookMs;
 }
