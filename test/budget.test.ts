@@ -14,6 +14,8 @@ const CALLS =
   "accept4,bind,close,connect,epoll_ctl,fcntl,fstat,getsockname,getsockopt,ioctl,openat,pread64,read,readv,recvfrom,recvmsg,sendmsg,sendto,setsockopt,shutdown,socket,write,writev";
 const FEW = 100;
 const MANY = 400;
+/** A busy machine cuts what is read into more pieces: the least of so many counts is what a request costs. */
+const COUNTS = 4;
 
 const strace = await needDebian("strace", "strace");
 const childPort = freePort();
@@ -40,10 +42,14 @@ test.skipIf(strace === null).each(["plain", "stream"] as const)(
       }
     };
     await ask(FEW); // What comes with the first requests alone.
-    const [few, many] = [await counted(server.pid, () => ask(FEW)), await counted(server.pid, () => ask(MANY))];
-    const perRequest = (many - few) / (MANY - FEW);
+    const most = BUDGET[kind] * 1.1;
+    let perRequest = Infinity;
+    for (let counts = 0; counts < COUNTS && perRequest > most; counts++) {
+      const [few, many] = [await counted(server.pid, () => ask(FEW)), await counted(server.pid, () => ask(MANY))];
+      perRequest = Math.min(perRequest, (many - few) / (MANY - FEW));
+    }
     expect(perRequest).toBeGreaterThan(5); // Else nothing was counted.
-    expect(perRequest).toBeLessThanOrEqual(BUDGET[kind] * 1.1);
+    expect(perRequest).toBeLessThanOrEqual(most);
   },
 );
 

@@ -113,7 +113,7 @@ describe("after a heartbeat has gone out", () => {
     expect([response.status, ...named(response)]).toEqual([200, "primary", null]);
     const text = await response.text();
     const beats = text.slice(0, text.indexOf("data: "));
-    expect(beats).toMatch(/^(: (checking|loading) of primary, \d+ s\n\n)+$/);
+    expect(beats).toMatch(/^(: (checking|loading|reading the prompt) of primary, \d+ s\n\n)+$/);
     const rest = text.slice(beats.length);
     if (kind === "remote") expect(rest).toBe(events);
     expect(rest).toContain(kind === "slot" ? '"tiny-b token 1 "' : '"far"');

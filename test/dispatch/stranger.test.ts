@@ -93,8 +93,8 @@ test("where the pid is not visible, each attempt asks the child for its name fir
   expect(paths).toEqual([...pair, ...pair, ...pair]);
 });
 
-test("where the pid is visible, the child is asked nothing", async () => {
+test("where the pid is visible, the child is not asked for its name", async () => {
   await using stack = await startStack({ lemonade: unwatched });
   for (let nth = 0; nth < 3; nth++) expect(await ended(stack.chat())).toMatchObject({ status: 200, label: null });
-  expect(stack.child().requests.filter(({ isProbe }) => isProbe)).toEqual([]);
+  expect(stack.child().requests.filter(({ path }) => path === "/v1/models")).toEqual([]);
 });

@@ -83,7 +83,7 @@ test("of a remote: the remote sees it too", async () => {
   expect((await stack.line("dispatch.decision"))["status"]).toBe(499);
 });
 
-test("a thousand that leave, streams and not, at every stage: no socket, no file and little memory stay", async () => {
+test("five hundred that leave, streams and not, at every stage: no socket, no file and little memory stay", async () => {
   stack = await startStack();
   const child = stack.lemond.child("tiny-a");
   const stages: ChatOptions[] = [
@@ -92,6 +92,8 @@ test("a thousand that leave, streams and not, at every stage: no socket, no file
     { stream: true, sim: { firstTokenMs: 60_000 } },
     { stream: true, tokens: 10_000, sim: { tokenMs: 200 } },
   ];
+  /** The requests that the child saw cut; the product's own questions, where the machine is slow, are not among them. */
+  const cut = (): number => child?.requests.filter(({ isAborted, isProbe }) => isAborted && !isProbe).length ?? 0;
   const leaveAll = async (rounds: number): Promise<void> => {
     for (let round = 0; round < rounds; round++) {
       const before = child?.prompts() ?? 0;
@@ -101,10 +103,11 @@ test("a thousand that leave, streams and not, at every stage: no socket, no file
       await stack.slotIs(({ in_flight }) => in_flight === 0);
     }
   };
-  /** Resolves when the child has no connection left. */
+  /** Resolves when the child has no connection left, and has told of each that was cut. */
   const settle = async (): Promise<void> => {
-    const deadlineMs = performance.now() + 5 * SECOND;
-    while ((await child?.openSockets()) !== 0 && performance.now() < deadlineMs) await Bun.sleep(10);
+    const deadlineMs = performance.now() + 20 * SECOND;
+    const isSettled = async () => (await child?.openSockets()) === 0 && cut() === child?.prompts();
+    while (!(await isSettled()) && performance.now() < deadlineMs) await Bun.sleep(10);
     expect(await child?.openSockets()).toBe(0);
     Bun.gc(true);
   };
@@ -112,15 +115,14 @@ test("a thousand that leave, streams and not, at every stage: no socket, no file
   await settle();
   const filesBefore = openFiles();
   const rssBefore = process.memoryUsage.rss();
-  await leaveAll(10);
+  await leaveAll(5);
   await settle();
-  expect(child?.prompts()).toBe(1200);
-  // A question to the child may be given up, too, on a busy machine.
-  expect(child?.requests.filter(({ isAborted, isProbe }) => isAborted && !isProbe).length).toBe(1200);
+  expect(child?.prompts()).toBe(700);
+  expect(cut()).toBe(700);
   // The client's own pool and a health poll may hold a few.
   expect(openFiles() - filesBefore).toBeLessThan(15);
-  expect(process.memoryUsage.rss() - rssBefore).toBeLessThan(40 * 1024 * 1024);
+  expect(process.memoryUsage.rss() - rssBefore).toBeLessThan(30 * 1024 * 1024);
   expect(await stack.slot()).toMatchObject({ in_flight: 0, waiting: 0, state: "ready" });
   expect((await stack.chat()).status).toBe(200);
   expect(stack.lemond.loads()).toBe(1);
-}, 30_000);
+}, 60_000);
