@@ -75,7 +75,8 @@ test("sha256sum finds SHA256SUMS right, and would find a wrong one", () => {
   const sums = readFileSync(join(folder, "SHA256SUMS"), "utf8");
   expect(sums.match(/^[0-9a-f]{64} {2}hal0-dispatch-linux-\S+$/gm)?.length).toBe(RELEASES.length);
   expect(check(sums)).toBe(0);
-  expect(check(sums.replace(/^./, (digit) => (digit === "0" ? "1" : "0")))).toBe(1);
+  const [first = ""] = sums.split("\n");
+  expect(check(first.replace(/^./, (digit) => (digit === "0" ? "1" : "0")))).toBe(1);
 }, 60_000);
 
 describe.if(process.arch === "x64")("of those for this machine,", () => {

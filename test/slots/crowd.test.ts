@@ -35,7 +35,7 @@ describe.concurrent("a slot that dies again and again", () => {
         let isOver = false;
         const client = async (nth: number): Promise<void> => {
           while (!isOver) {
-            const sim = { tokens: 6, tokenMs: 5 + nth };
+            const sim = { tokens: 6, tokenMs: 25 + nth };
             replies.push(await endsWithin(10_000, ended(stack.chat({ stream: nth % 2 === 0, sim }))));
           }
         };
