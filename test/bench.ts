@@ -3,6 +3,7 @@
 // prints tables, writes JSON to FILE. A server of --against must have its model at the child's port.
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { measureContinued } from "./bench/continued.ts";
 import { load, type Load, once, requestBody, rssMb } from "./bench/load.ts";
 import { measureMemory } from "./bench/memory.ts";
 import { measureMute } from "./bench/mute.ts";
@@ -128,6 +129,11 @@ say(
     recovery.map((one) => [one.generation, one.waiting, round(one.totalMs), round(one.lemondMs), round(one.addedMs)]),
   ),
 );
+const continued = await measureContinued();
+say();
+say(
+  `64 streams cut by one death: ${round(continued.totalMs)} ms to the last byte, with ${round(continued.loadMs)} ms of load and ${round(continued.restMs)} ms of answer; added ${round(continued.addedMs)} ms`,
+);
 const mute = await measureMute();
 say();
 say("chats beside a second lemond that never answers, ms");
@@ -145,7 +151,7 @@ for (const note of notes) say(`note: ${note}`);
 if (values.out !== undefined) {
   await Bun.write(
     values.out,
-    `${JSON.stringify({ machine, rounds, seconds, rows, singles, memory, start, recovery, mute, notes }, null, 2)}\n`,
+    `${JSON.stringify({ machine, rounds, seconds, rows, singles, memory, start, recovery, continued, mute, notes }, null, 2)}\n`,
   );
   say(`written to ${values.out}`);
 }
