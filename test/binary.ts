@@ -31,14 +31,15 @@ export interface Binary extends AsyncDisposable {
   /** Its log; a line that is not JSON throws where it is asked for. */
   readonly lines: readonly Line[];
   readonly configPath: string;
-  /** The next such line, past ones included; rejects after 10 s. */
+  /** The next such line, past ones included; rejects after 30 s. */
   line(event: string, match?: (line: Line) => boolean): Promise<Line>;
   signal(signal: "SIGTERM" | "SIGHUP" | "SIGINT"): void;
   readonly exited: Promise<number>;
 }
 
 const EXECUTABLE = resolve("dist/hal0-dispatch");
-const WAIT_MS = 10_000;
+/** An executable that was just written takes its time to be read, on a busy disk. */
+const WAIT_MS = 30_000;
 
 /** The path of the executable, built anew where it is older than what it is built from. */
 export async function builtExecutable(): Promise<string> {
@@ -51,7 +52,7 @@ export async function builtExecutable(): Promise<string> {
   return EXECUTABLE;
 }
 
-/** Runs it until it ends, 10 s at most. */
+/** Runs it until it ends, 30 s at most. */
 export async function runBinary({ toml, args = [], env = {}, cwd }: BinaryOptions): Promise<Run> {
   const folder = mkdtempSync(join(tmpdir(), "hal0-run-"));
   try {

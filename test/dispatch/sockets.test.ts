@@ -191,6 +191,7 @@ describe("a key", () => {
   test("in a message is answered here, in lemond's words", async () => {
     await using stack = await startStack(lock);
     const client = await connect(stack, "/v1/realtime?api_key=user-key");
+    await client.hears((text) => text.includes("session.created"));
     for (const [message, answer] of [
       ['{"type":"auth","token":"user-key"}', '{"type":"auth.ok"}'],
       ['{"type":"auth","api_key":"Bearer admin-key"}', '{"type":"auth.ok"}'],

@@ -23,9 +23,12 @@ const slots = [{ name: "primary", model: "tiny-a", isDefault: true, holdMs: PATI
 /** Thirty seconds. */
 const long = { tokens: 3000, tokenMs: 10 };
 
-/** Where a cut stream goes on, somebody waits for a load. */
+/**
+ * Where a cut stream goes on, somebody waits for a load. And no touch: one that is on its way when lemond begins to evict is a load
+ * that comes right behind.
+ */
 const start = (more: LemondOptions = {}): Promise<Stack> =>
-  startStack({ lemond: { ...lemond, ...more }, slots, continues: false });
+  startStack({ lemond: { ...lemond, ...more }, slots, lemonade: { touchMs: 0 }, continues: false });
 
 /** A chat of another client through lemond, which loads its model for it. */
 async function otherChat({ lemond }: Stack, tokens = 4): Promise<Ended> {
