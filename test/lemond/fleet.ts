@@ -91,6 +91,8 @@ export function createFleet(settings: FleetSettings): Fleet {
 
   /** Why there is no room, if there is none: the cloud takes none, and what is pinned gives none. */
   const evictOldestOf = async (type: ModelType): Promise<string | undefined> => {
+    // Nothing is stopped any more, and it would be tried for ever.
+    if (isAbandoned) return "lemond is gone";
     const same = [...entries.values()].filter(({ spec }) => spec.type === type && spec.recipe !== "cloud");
     if (settings.maxModels < 0 || same.length < settings.maxModels) return undefined;
     const oldest = same.filter(({ isPinned }) => !isPinned).reduce<Entry | undefined>(older, undefined);
