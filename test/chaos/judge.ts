@@ -7,7 +7,7 @@ import { codeOf, faultOfEnvelope, mayFail } from "./judge-errors.ts";
 import { CONTINUED, FALLBACKS, REMOTE, SLOT_MODELS, type SlotName } from "./plan.ts";
 import type { RequestPlan } from "./plan-requests.ts";
 import { timeless, type Prompt } from "./prompts.ts";
-import { failureIn, needlessHeartbeats, withoutComments, withoutInterruption } from "./sse-text.ts";
+import { failureIn, interruptionIn, needlessHeartbeats, withoutComments } from "./sse-text.ts";
 import type { Told } from "./told.ts";
 
 export type Kind = "whole" | "continued" | "fell-back" | "interrupted" | "broken-off" | "envelope" | "child-error";
@@ -127,15 +127,15 @@ function judgeAnswer(by: SlotName | typeof REMOTE, { plan, prompt, received, tol
 }
 
 function judgeStream(by: SlotName, text: string, wholes: readonly string[], one: Case): Verdict {
-  const { plan, prompt, received, told } = one;
+  const { plan, received, told } = one;
   const seen = one.seen(by);
   const early = failureIn(text, plan.route);
   if (early !== null)
     return verdict("envelope", faultOfEnvelope(early.code, null, early.headers, plan, seen), early.code);
   if (received.end === "cut") return verdict("interrupted", "an SSE stream ended with a transport error");
   const mayGoOn = by === CONTINUED && plan.reply.kind === "generated";
-  const before = withoutInterruption(text, plan.route);
-  if (before === null) {
+  const interruption = interruptionIn(text, plan.route);
+  if (interruption === null) {
     if (!mayGoOn) return verdict("whole", `neither whole nor interrupted: ${difference(text, wholes)}`);
     const raw = withoutComments(received.body);
     const isUncounted = seen.wasLoading || seen.losses > 2;
@@ -144,7 +144,10 @@ function judgeStream(by: SlotName, text: string, wholes: readonly string[], one:
     if (seamsIn(received.body) > 1) return verdict("continued", "more than one seam");
     return verdict("continued", mayLose(plan, seen) ? null : "a stream was continued although nothing was wrong");
   }
-  const lost = mayLose(plan, seen) ? null : "a stream was interrupted although nothing was wrong";
+  const { before, isEnd } = interruption;
+  const lost = (isEnd ? seen.isEnding : mayLose(plan, seen))
+    ? null
+    : "a stream was interrupted although nothing was wrong";
   // Of a stream that had gone on, only the text is the same.
   const isPrefix = told.isContinued
     ? wholes.some((whole) => isBeginning(before, whole))
@@ -154,7 +157,7 @@ function judgeStream(by: SlotName, text: string, wholes: readonly string[], one:
       "interrupted",
       `what came before the interruption is not the child's: ${difference(before, wholes)}`,
     );
-  const why = mayGoOn && prompt.isSse ? faultOfBreak(before, plan, told, seen) : null;
+  const why = mayGoOn && !isEnd ? faultOfBreak(before, plan, told, seen) : null;
   return verdict("interrupted", lost ?? why);
 }
 

@@ -47,10 +47,15 @@ function lastError(text: string, route: Route): LastEvent | null {
   }
 }
 
-/** The stream without the event that says it broke off, or null where there is none. */
-export function withoutInterruption(text: string, route: Route): string | null {
+/** The stream without the event that says why it broke off, or null where there is none. */
+export function interruptionIn(
+  text: string,
+  route: Route,
+): { readonly before: string; readonly isEnd: boolean } | null {
   const last = lastError(text, route);
-  return last?.error["code"] === "dispatch.stream_interrupted" ? last.before : null;
+  const code = last?.error["code"];
+  if (!last || (code !== "dispatch.stream_interrupted" && code !== "server.draining")) return null;
+  return { before: last.before, isEnd: code === "server.draining" };
 }
 
 /** An error that came where a status was out already and no event of the child's had come: what its header would have been. */
