@@ -154,19 +154,19 @@ const plain = (text: string): string => text.replace(/[\p{Cc}]+/gu, " ").trim();
 /** What `--help` prints. */
 export function helpText(version: string): string {
   return `hal0-dispatch ${version}
-Serves the OpenAI API in front of Lemonade and repairs a model that was evicted before anyone notices.
+Serves Lemonade's models as OpenAI, Ollama and Anthropic do, and loads a lost one again before any client notices.
 
 Usage
   hal0-dispatch [flags]                    serve until told to stop
   hal0-dispatch --check [flags]            print the configuration without secrets; exit 0 if it is right, 1 if not
-  hal0-dispatch doctor [--json] [flags]    look for what will go wrong, and say what to do; exit 1 if it is serious
+  hal0-dispatch doctor [--json] [flags]    look for what will go wrong, and say what to do; exit 1 if anything is serious
   hal0-dispatch drill [SLOT] [--url URL] [--yes]
                                            end the model's process three times, and see that it comes back unnoticed
   hal0-dispatch install [--lan] [--dry-run] [--root DIR]
                                            run it as a service; --lan: for the network, with a key that it makes
   hal0-dispatch uninstall [--purge] [--dry-run] [--root DIR]
                                            take the service away; --purge: the configuration and its records too
-  hal0-dispatch completion bash|zsh|fish   completion to source
+  hal0-dispatch completion bash|zsh|fish   print shell completion
   hal0-dispatch help                       this text
 
 Flags
@@ -181,7 +181,7 @@ Flags
 Environment
   HAL0_DISPATCH_CONFIG, HAL0_DISPATCH_HOST, HAL0_DISPATCH_PORT, HAL0_DISPATCH_LOG (debug, info, warn, error),
   HAL0_DISPATCH_API_KEYS and HAL0_DISPATCH_ADMIN_KEYS (comma separated), HAL0_DISPATCH_LEMONADE_URL, LEMONADE_API_KEY
-  Flags go before environment, environment before file.
+  Flags override the environment, the environment overrides the file.
 
 Examples
   hal0-dispatch                            each model of Lemonade at http://127.0.0.1:8080/v1
@@ -189,6 +189,6 @@ Examples
   HAL0_DISPATCH_API_KEYS=secret hal0-dispatch --host 0.0.0.0
 
 Exit codes
-  0 stopped on request   1 failed at run time   2 configuration or usage
+  0 stopped on request   1 failed at run time, or --check or doctor says so   2 configuration or usage
 `;
 }
