@@ -154,7 +154,7 @@ const plain = (text: string): string => text.replace(/[\p{Cc}]+/gu, " ").trim();
 /** What `--help` prints. */
 export function helpText(version: string): string {
   return `hal0-dispatch ${version}
-Serves Lemonade's models as OpenAI, Ollama and Anthropic do, and loads a lost one again before any client notices.
+Serves Lemonade's models as OpenAI, Ollama and Anthropic do, and loads a lost one again unnoticed.
 
 Usage
   hal0-dispatch [flags]                    serve until told to stop

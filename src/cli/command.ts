@@ -10,6 +10,8 @@ import { fail } from "./outcome.ts";
 
 export async function run(argv: readonly string[]): Promise<void> {
   const args = parseArgs(argv);
+  // `| head` stops reading: an install goes on all the same.
+  process.stdout.on("error", () => {});
   switch (args.kind) {
     case "help":
       process.stdout.write(helpText(pkg.version));

@@ -75,6 +75,7 @@ export const OWN_CONNECTION = { keepalive: false, timeout: false, redirect: "man
 
 /** No `Response` can be made of a higher one. */
 const HIGHEST_STATUS = 599;
+const LOWEST_STATUS = 200;
 
 /** Sends the request once. Never throws for what the network does. */
 export async function attempt(call: Sending, dial: Dial): Promise<Outcome> {
@@ -106,7 +107,7 @@ async function exchange(call: Sending, { url, objection: ask }: Dial, connection
   );
   if (response.kind !== "value") return response;
   const { status, headers: replyHeaders } = response.value;
-  if (status > HIGHEST_STATUS) {
+  if (status < LOWEST_STATUS || status > HIGHEST_STATUS) {
     connection.cut({ kind: "lost", error: "RemoteProtocolError", cause: "reset" });
     return { kind: "lost", error: "RemoteProtocolError", cause: "reset" };
   }

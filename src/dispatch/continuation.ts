@@ -177,8 +177,11 @@ async function attemptToContinue(
     }
     return await goOn(asked, continuedBody(body, kind, answers.recorded, seam.sentTokens), seam, onComment);
   } catch (error) {
-    if (error instanceof DispatchError) return { outcome: "lost", reason: error.code };
-    throw error;
+    // A body that JSON.parse takes may be too deep for JSON.stringify.
+    return {
+      outcome: "lost",
+      reason: error instanceof DispatchError ? error.code : "its request cannot be written anew",
+    };
   }
 }
 

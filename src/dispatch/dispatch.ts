@@ -54,6 +54,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     if (client.aborted) return { kind: "client-gone" };
     if (error instanceof DispatchError) {
       if (error.code === "dispatch.no_route") decision.model = String(error.details["model"] ?? "");
+      if (error.code === "dispatch.upstream_unavailable")
+        log.error("dispatch.forward_failed", { request_id: decision.requestId, ...error.details });
       return { kind: "error", error };
     }
     const { requestId } = decision;
@@ -116,7 +118,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const { outcome } = sent;
     decision.target = sent.target;
     decision.label = sent.label;
-    decision.waitedMs = sent.waitedMs ?? null;
+    if (sent.waitedMs !== undefined) decision.waitedMs = (decision.waitedMs ?? 0) + sent.waitedMs;
     if (outcome.kind === "reply") {
       const continuation = isSlot(upstream) ? continuationOf(upstream, call, sent, decision, continuing) : null;
       return continuation

@@ -4,6 +4,7 @@ import type { Fallback } from "../config/config.ts";
 import { DispatchError } from "../http/errors.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import { actingOn } from "../slots/roster.ts";
 import type { Slot } from "../slots/slot.ts";
 import type { Call } from "./call.ts";
 import type { Decision } from "./decision.ts";
@@ -18,6 +19,9 @@ export interface FallbackDeps {
   /** Asks one upstream once. Never rejects. */
   readonly ask: (upstream: Upstream, call: Call, decision: Decision) => Promise<Result>;
 }
+
+/** How often it is looked whether a request has been held for long enough. */
+const LOOK_MS = 100;
 
 /** Another model's vectors and ranks would poison an index. */
 const NEVER: readonly string[] = [
@@ -57,6 +61,7 @@ export async function askWithFallbacks(
     Object.assign(decision, { upstream: name, isSlot: isSlot(upstream), fallback: slot.name, label: null });
     const result = await deps.ask(upstream, callTo(upstream, call, decision, model), decision);
     if (result.kind === "error") continue;
+    if (result.kind === "client-gone") return result;
     deps.log.warn("dispatch.fell_back", { request_id: decision.requestId, slot: slot.name, upstream: name, reason });
     deps.metrics.fellBack(slot.name, name, reason);
     return result;
@@ -79,12 +84,19 @@ type Reason = "held too long" | "backs off" | "failed" | "lost";
 async function askFor(slot: Slot, call: Call, decision: Decision, ms: number, deps: FallbackDeps): Promise<Result> {
   const leave = new AbortController();
   const progress = (call.progress ??= { dialledMs: null, onComment: () => {} });
-  const timer = setTimeout(() => {
-    if (progress.dialledMs === null) leave.abort();
-  }, ms);
+  let heldMs = performance.now();
+  // Neither an attempt under way nor an operator's order is a wait that a fallback shortens.
+  const timer = setInterval(
+    () => {
+      if (progress.dialledMs !== null || actingOn(slot.known, slot.record)) heldMs = performance.now();
+      else if (performance.now() - heldMs >= ms) leave.abort();
+    },
+    Math.min(ms, LOOK_MS),
+  );
   const result = await deps.ask(slot, { ...call, client: AbortSignal.any([call.client, leave.signal]) }, decision);
-  clearTimeout(timer);
+  clearInterval(timer);
   if (result.kind !== "client-gone" || call.client.aborted) return result;
+  decision.waitedMs = performance.now() - heldMs;
   const { phase } = slot.progress();
   const details = { slot: slot.name, state: slot.record.state, progress: { phase, upstream: slot.name } };
   return {
@@ -97,6 +109,8 @@ async function askFor(slot: Slot, call: Call, decision: Decision, ms: number, de
 function callTo(upstream: Upstream, call: Call, { route }: Decision, model: Fallback["model"]): Call {
   if (isSlot(upstream)) return { ...call, model: upstream.name };
   const headers = new Headers(call.headers);
+  // Of the body as the slot was sent it.
+  headers.delete("content-length");
   const { apiKey } = upstream.config;
   const rewritten = model === null ? null : call.body && call.lemond?.rewrite(call.body, model);
   if (apiKey !== null) headers.set("authorization", `Bearer ${apiKey}`);

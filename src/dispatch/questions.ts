@@ -2,6 +2,7 @@
 // many tokens that is. The questions go through the slot like any request: they wait for its repair, and are repeated once.
 import type { Slot } from "../slots/slot.ts";
 import type { Call } from "./call.ts";
+import { drop } from "./drop.ts";
 import { continuedBody, type Fields } from "./eligible.ts";
 import { isRecord, parsed } from "./json.ts";
 import { judge } from "./prompts.ts";
@@ -123,10 +124,11 @@ async function answer(
   path: string,
   body: Fields,
 ): Promise<Answer | Extract<Answers, { kind: "lost" }>> {
-  const { outcome, target, reason } = await slot.send(ask(path, body, false));
+  const sent = await slot.send(ask(path, body, false));
+  const { outcome, target, reason } = sent;
   if (outcome.kind !== "reply") return { kind: "lost", reason: reason ?? outcome.kind };
   if ("source" in outcome) {
-    outcome.source.cut({ kind: "client-gone" });
+    drop(outcome, sent);
     return { kind: "answer", status: outcome.status, value: null, target };
   }
   return { kind: "answer", status: outcome.status, value: parsed(new TextDecoder().decode(outcome.body)), target };

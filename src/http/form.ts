@@ -77,10 +77,16 @@ function nextDelimiter(body: Buffer, delimiter: Buffer, from: number): number {
   let at = body.indexOf(delimiter, from);
   while (at >= 0) {
     const end = at + delimiter.length;
-    if (isClosing(body, end) || /^[ \t]*\r\n/.test(body.toString("latin1", end, end + 80))) return at;
+    if (isClosing(body, end) || endsLine(body, end)) return at;
     at = body.indexOf(delimiter, at + 1);
   }
   return -1;
+}
+
+function endsLine(body: Buffer, from: number): boolean {
+  let at = from;
+  while (body[at] === 0x20 || body[at] === 0x09) at++;
+  return body[at] === 0x0d && body[at + 1] === 0x0a;
 }
 
 /** The name of a part that is a plain field; null for a file. */

@@ -84,10 +84,18 @@ function nameIn(bytes: Uint8Array, start: number, end: number, names: readonly s
   for (const name of names) if (name.length === end - start - 2 && stands(bytes, start + 1, name)) return name;
   for (let at = start; at < end; at++)
     if (bytes[at] === BACKSLASH) {
-      const unescaped = valueAt(bytes, { start, end });
-      return names.find((name) => name === unescaped);
+      return names.find((name) => name === unescaped(bytes, { start, end }));
     }
   return undefined;
+}
+
+/** Undefined where a control character is in it, which is for the upstream to refuse. */
+function unescaped(bytes: Uint8Array, key: Span): unknown {
+  try {
+    return valueAt(bytes, key);
+  } catch {
+    return undefined;
+  }
 }
 
 function stands(bytes: Uint8Array, start: number, name: string): boolean {

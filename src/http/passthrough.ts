@@ -58,6 +58,8 @@ export function createPassthrough(deps: PassthroughDeps): Passthrough {
     const limit = new AbortController();
     const leave = (): void => limit.abort();
     request.signal.addEventListener("abort", leave, { once: true });
+    // A client may have gone while lemond's models were asked for; its abort does not come again.
+    if (request.signal.aborted) leave();
     const givePlaceBack = needsNoPlace(to) ? null : await entry.within(placeFor(limit));
     const end = (): void => {
       givePlaceBack?.();

@@ -25,6 +25,7 @@ export function createPlaces(most: () => number): Places {
 
   return {
     take: (limit) => {
+      if (limit.aborted) return Promise.reject(limit.reason);
       if (taken < most()) return Promise.resolve(place());
       return new Promise((resolve, reject) => {
         const enter = (): void => {

@@ -148,5 +148,5 @@ function parsed(text: string): Numbers | null {
 }
 
 function numberOf(value: unknown): number | null {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
+  return typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : null;
 }
