@@ -159,7 +159,7 @@ Serves Lemonade's models as OpenAI, Ollama and Anthropic do, and loads a lost on
 Usage
   hal0-dispatch [flags]                    serve until told to stop
   hal0-dispatch --check [flags]            print the configuration without secrets; exit 0 if it is right, 1 if not
-  hal0-dispatch doctor [--json] [flags]    look for what will go wrong, and say what to do; exit 1 if anything is serious
+  hal0-dispatch doctor [--json] [flags]    look for what will go wrong, and say what to do; exit 1 if serious
   hal0-dispatch drill [SLOT] [--url URL] [--yes]
                                            end the model's process three times, and see that it comes back unnoticed
   hal0-dispatch install [--lan] [--dry-run] [--root DIR]

@@ -47,11 +47,12 @@ export function createLog(level: LogLevel, write: LineWriter, format: LogFormat 
   }[] = [];
   const put = (name: LogLevel, event: string, fields: Fields | undefined): void => {
     count++;
-    last.push({ atMs: Date.now(), level: name, event, fields });
+    const atMs = Date.now();
+    last.push({ atMs, level: name, event, fields });
     // Many at a time: one by one would move them all for each line.
     if (last.length >= 2 * REMEMBERED) last = last.slice(-REMEMBERED);
-    if (dropped > 0 && write(lineOf("warn", "log.dropped", { lines: dropped })) !== false) dropped = 0;
-    if (write(lineOf(name, event, fields)) === false) dropped += 1;
+    if (dropped > 0 && write(lineOf(atMs, "warn", "log.dropped", { lines: dropped })) !== false) dropped = 0;
+    if (write(lineOf(atMs, name, event, fields)) === false) dropped += 1;
   };
   const at =
     (name: LogLevel) =>
@@ -83,14 +84,14 @@ export function createLog(level: LogLevel, write: LineWriter, format: LogFormat 
   };
 }
 
-const FORMATS: Record<LogFormat, (level: LogLevel, event: string, fields?: Fields) => string> = {
+const FORMATS: Record<LogFormat, (atMs: number, level: LogLevel, event: string, fields?: Fields) => string> = {
   // The fields are written apart: to copy them into one object first would cost as much as the rest.
-  json: (level, event, fields = {}) => {
+  json: (atMs, level, event, fields = {}) => {
     const rest = JSON.stringify(fields);
-    return `{"ts":"${new Date().toISOString()}","level":"${level}","event":"${event}"${rest === "{}" ? "" : `,${rest.slice(1, -1)}`}}\n`;
+    return `{"ts":"${new Date(atMs).toISOString()}","level":"${level}","event":"${event}"${rest === "{}" ? "" : `,${rest.slice(1, -1)}`}}\n`;
   },
-  text: (level, event, fields = {}) => {
-    const time = new Date().toTimeString().slice(0, 8);
+  text: (atMs, level, event, fields = {}) => {
+    const time = new Date(atMs).toTimeString().slice(0, 8);
     const words = Object.entries(fields).flatMap(([name, value]) =>
       value === undefined ? [] : [`${name}=${textOf(value)}`],
     );
