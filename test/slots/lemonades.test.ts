@@ -36,7 +36,11 @@ test("one that takes connections and never answers holds up nobody else's slots"
   await using stack = await startStack({ slots, lemonades: [further("attic", mute.url)] });
   const lost = ended(stack.chat({ model: "lost" }));
   await stack.child().kill();
-  expect(await ended(stack.chat())).toMatchObject({ status: 200, label: "recovered" });
+  // The poll may have found the child dead before the chat does.
+  expect(await ended(stack.chat())).toMatchObject({
+    status: 200,
+    label: expect.stringMatching(/^(recovered|loaded)$/),
+  });
   for (let chats = 0; chats < 20; chats++) expect((await stack.chat()).status).toBe(200);
   expect(await lost).toMatchObject({ status: 502, details: { cause: "not loaded: lemond does not answer" } });
 });
