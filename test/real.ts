@@ -1,5 +1,5 @@
 // `bun run real -- --server PATH --model PATH [--cuts N] [--seed N] [--tokens N] [--lemond 10.6|11.7]
-// [--args "-t 1"]`: streams of a real llama-server, each cut by kill -9 in the middle. Exit code 1 where the shape of one is
+// [--args="-t 1"]`: streams of a real llama-server, each cut by kill -9 in the middle. Exit code 1 where the shape of one is
 // wrong. Lemonade itself is simulated.
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";

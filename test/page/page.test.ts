@@ -107,12 +107,12 @@ inChromium(({ newContext, open }) => {
     await first.server.stop();
     await page.getByText(/Connection lost\. What is shown is old/).waitFor();
     expect(await page.getByRole("status").textContent()).toBe("Connection lost.");
-    expect(await page.getByRole("button", { name: "Unload primary" }).getAttribute("aria-disabled")).toBe("true");
+    await page.getByRole("button", { name: "Unload primary", disabled: true }).waitFor();
     const port = Number(new URL(first.url).port);
     await using again = await startStack({ sharedLemond: lemond, server: { port }, lemonade: UNNOTICED });
     await page.locator("#link", { hasText: "Live" }).waitFor();
     expect(await page.locator("#lost").isVisible()).toBe(false);
-    expect(await page.getByRole("button", { name: "Unload primary" }).getAttribute("aria-disabled")).toBe("false");
+    await page.getByRole("button", { name: "Unload primary", disabled: false }).waitFor();
     await again.child().kill();
     await (await again.chat()).text();
     await slotCard(page, "primary").getByText("recovered").waitFor();
