@@ -1,4 +1,4 @@
-// `--check`: is the configuration right, and what is in force? Counts dispatch.env in, as the service's unit does.
+// `--check`: is the configuration right, and what is in force? Reads dispatch.env too, as the service's unit does.
 import { type ConfigSources, loadConfig } from "../config/config.ts";
 import { describeConfig } from "../config/describe.ts";
 import { serviceEnvironment } from "../config/environment.ts";

@@ -3,7 +3,7 @@
 export const shells = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof shells)[number];
 
-/** What takes a value, and how a shell finds it. */
+/** Options that take a value, and how a shell finds it. */
 type Value = "file" | "folder" | "any";
 
 interface Option {

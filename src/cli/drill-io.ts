@@ -8,7 +8,7 @@ import type { DrillIo } from "./drill.ts";
 /** As the service is configured; without a right configuration, the default address. */
 export function whereItServes(url: string | null): { readonly url: string; readonly key: string | null } {
   const env = { ...serviceEnvironment(systemFiles.readFile).env, ...process.env };
-  // Whether there is a key to be had decides nothing here: the server says whether it wants one.
+  // A missing key is no fault here: the server says whether it wants one.
   const loaded = loadConfig({ ...systemFiles, ownHosts, args: { allowAnonymous: true }, env });
   const { host, port, apiKeys } = loaded.ok ? loaded.config.server : { host: "127.0.0.1", port: 8080, apiKeys: [] };
   const near = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 
 export interface DrillServer {
-  /** Rejects with a DrillError where it cannot be had. */
+  /** Rejects with a DrillError if the server does not give it. */
   slots(): Promise<readonly DrillSlot[]>;
   /** What happens to the slot from now on. */
   follow(slot: string): Promise<Feed>;
@@ -52,7 +52,7 @@ export function createDrillServer(url: string, headers: Readonly<Record<string, 
   const get = async (path: string, init: RequestInit = {}): Promise<Response> => {
     const response = await fetch(`${url}${path}`, { headers, keepalive: false, ...init }).catch(() => null);
     if (response === null)
-      throw new DrillError(`nothing answers at ${url}: is the service running? hal0-dispatch doctor`);
+      throw new DrillError(`nothing answers at ${url}: is the service running? run: hal0-dispatch doctor`);
     if (response.ok) return response;
     if (response.status === 401)
       throw new DrillError("the server wants a key: run this as root, or set HAL0_DISPATCH_API_KEYS");
@@ -71,7 +71,7 @@ export function createDrillServer(url: string, headers: Readonly<Record<string, 
       const ending = new AbortController();
       const happenings: Happening[] = [];
       const response = await get("/api/slots/events", { signal: ending.signal });
-      void read(response, slot, happenings).catch(() => {}); // It is closed, or the server is gone: then there is no more.
+      void read(response, slot, happenings).catch(() => {}); // Closed, or the server is gone: no more events come.
       return { happenings, close: () => ending.abort() };
     },
   };

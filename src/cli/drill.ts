@@ -131,7 +131,7 @@ async function round(
     "answered",
     `${fault === null ? "whole" : `not whole: ${fault}`}${repair === null ? "" : `, x-hal0-repair: ${repair}`}`,
   );
-  // The repair of a broken stream goes on behind it.
+  // After a broken stream, the repair may still run.
   await quiet(server, slot);
   const happened = [...own, ...feed.happenings.slice(from)].toSorted((a, b) => a.atMs - b.atMs);
   io.out(`\n${title}`);
@@ -158,7 +158,7 @@ async function kill(drill: Drill, ownRequests: number, note: Note): Promise<void
   process.kill(pid, "SIGKILL");
 }
 
-/** The slot's process, when it can be ended: seen from here, ours to end, and nobody else's answer in it. */
+/** The slot's process, when it can be ended: visible from here, one that we may end, and without another client's request. */
 async function targetOf(
   server: DrillServer,
   name: string,
@@ -183,11 +183,11 @@ function mayEnd(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch {
-    return false; // EPERM. That it is gone would have been seen before.
+    return false; // EPERM. A process that is gone was noticed above.
   }
 }
 
-/** A request of ours that has been answered is counted for a moment longer, and a repair behind it may still be under way. */
+/** The server counts our answered request a moment longer, and a repair after it may still be under way. */
 async function quiet(server: DrillServer, name: string): Promise<void> {
   const began = performance.now();
   for (;;) {

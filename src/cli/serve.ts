@@ -10,7 +10,7 @@ import { type Server, startServer } from "../server.ts";
 export async function serve(flags: Flags, version: string): Promise<void> {
   const { config, notes } = readOrFail(flags);
   const log = createLog(config.server.logLevel, createLineWriter(process.stdout), formatOf(config));
-  // Nothing may end in a page of source code: what escapes is one line, and the service manager starts it anew.
+  // An escaped error is logged as one line, not as a page of source code; the service manager restarts the server.
   process.on("uncaughtException", (error) => {
     log.error("server.failed", { error: `${error.name}: ${error.message}` });
     process.exit(1);
@@ -35,7 +35,7 @@ export async function serve(flags: Flags, version: string): Promise<void> {
   };
   let isStopping = false;
   const stop = async (): Promise<void> => {
-    if (isStopping) process.exit(0); // Asked twice: at once.
+    if (isStopping) process.exit(0); // The second signal ends it at once.
     isStopping = true;
     notify.stopping(drainMs);
     await (await started).stop();

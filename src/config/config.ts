@@ -66,7 +66,7 @@ export interface LemonadeConfig {
   readonly autoSlots: boolean;
   /** Whether lemond's `/internal` is served, to admin keys alone. False at a further lemond. */
   readonly internal: boolean;
-  /** Requests of ours at lemond's own port at once; null: what its version stands. */
+  /** Most requests of ours at lemond's own port at once; null: by version. */
   readonly maxRequests: number | null;
 }
 
@@ -80,7 +80,7 @@ export interface SlotConfig {
   readonly idleAfterMs: number;
   /** The way of an attempt: to the child itself, or to lemond's port; "auto" is by the model's recipe. */
   readonly via: "auto" | "child" | "lemond";
-  /** Loaded again by itself when it is found gone. */
+  /** Loaded again without a request when it is found gone. */
   readonly keep: boolean;
   /** Whether a stream whose child died goes on with the new one. */
   readonly isContinued: boolean;
@@ -97,7 +97,7 @@ export interface SlotConfig {
 export interface Fallback {
   /** Name of a slot or a remote. */
   readonly upstream: string;
-  /** What stands in `model` instead of the client's: a text for a remote, null for a slot. */
+  /** Replaces the client's `model`: a text for a remote, null for a slot. */
   readonly model: string | null;
 }
 
@@ -149,13 +149,13 @@ export type Loaded =
 
 /**
  * The whole configuration. Faults are one line each, `path: sentence`, where the path is a key of the file
- * (`server.port`), a flag (`--port`), a variable (`HAL0_DISPATCH_PORT`) or a file. A missing `/etc/hal0/dispatch.toml` is none.
+ * (`server.port`), a flag (`--port`), a variable (`HAL0_DISPATCH_PORT`) or a file. A missing `/etc/hal0/dispatch.toml` is no fault.
  */
 export function loadConfig(sources: ConfigSources): Loaded {
   const faults: Faults = [];
   const notes: string[] = [];
   const file = readConfigFile(sources, faults);
-  // Without its file the rest would only yield faults that are none.
+  // Without its file the rest would only yield false faults.
   if (file === null) return { ok: false, faults, source: null };
   const { source, table, order } = file;
 
@@ -179,7 +179,7 @@ export function loadConfig(sources: ConfigSources): Loaded {
     lemonades: values(lemonades),
     slots: values(slots).map((slot) => ({ ...slot, fallback: namedFallbacks(slot, values(upstreams)) })),
     upstreams: values(upstreams),
-    // Those of slot files come last: they stand in no order, and have no aliases.
+    // Slots of slot files come last: their files have no order, and they have no aliases.
     order: [...new Set([...order, ...slots.map(({ value }) => value.name)])],
   };
   return { ok: true, config, source, notes };

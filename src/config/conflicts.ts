@@ -10,7 +10,7 @@ export interface Placed<T> {
   at(key: string): string;
 }
 
-/** What was read; null and missing entries were faulty by themselves. */
+/** What was read; null and missing entries had faults of their own. */
 interface Sections {
   readonly server: Config["server"] | null;
   readonly lemonade: Placed<LemonadeConfig> | null;

@@ -4,7 +4,7 @@ import { ENVIRONMENT } from "../host/layout.ts";
 import { attemptRead, type Files } from "./files.ts";
 import type { Env } from "./secrets.ts";
 
-/** `fault` says why the file cannot be read, which mostly only root can. That there is none is no fault. */
+/** `fault` says why the file cannot be read, which mostly only root can. A missing file is no fault. */
 export function serviceEnvironment(readFile: Files["readFile"]): { readonly env: Env; readonly fault: string | null } {
   const file = attemptRead(() => readFile(ENVIRONMENT));
   if (file.ok) return { env: readEnvironment(file.value), fault: null };

@@ -46,7 +46,7 @@ export function fallbackFaults(
   );
 }
 
-/** A remote that is named alone is asked for the first of its models. */
+/** A remote named without a model is asked for the first of its models. */
 export function namedFallbacks({ fallback }: SlotConfig, remotes: readonly RemoteConfig[]): Fallback[] {
   return fallback.map(({ upstream, model }) => {
     const remote = remotes.find(({ name }) => name === upstream);

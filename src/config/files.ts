@@ -1,4 +1,4 @@
-// Reading the configuration's files: what is read is the caller's to say, here is how it can fail. Never writes.
+// Reads the configuration's files, and words how that can fail. Never writes; callers say which files.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 

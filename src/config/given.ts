@@ -1,4 +1,4 @@
-// Flags and environment: which of them speaks first for a value. Pure.
+// Flags and environment: which of them sets a value. Pure.
 import type * as v from "valibot";
 import { type Faults, readValue } from "./tables.ts";
 

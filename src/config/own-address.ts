@@ -2,7 +2,7 @@
 import { isIPv4 } from "node:net";
 import { hostName, isLoopback } from "../http/loopback.ts";
 
-/** What is bound to one of these is reached at every address of the machine. */
+/** A server bound to one of these is reached at every address of the machine. */
 const EVERY_ADDRESS = ["0.0.0.0", "::"];
 
 interface Address {

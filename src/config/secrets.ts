@@ -62,7 +62,7 @@ export function readKeyFrom(
   return null;
 }
 
-/** A key pasted in place of the name can pass for a name; one that is written as variables are is none. */
+/** A key pasted instead of the name can pass for a name; a name written in the usual way of variables is not a key. */
 function publicName(variable: string): string {
   return /^[A-Z][A-Z0-9]*(_[A-Z0-9]{1,16})+$/.test(variable) ? variable : "the variable that it names";
 }

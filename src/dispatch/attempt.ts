@@ -55,14 +55,14 @@ export interface Source {
   cut(ended: Ended): void;
 }
 
-/** Where an attempt goes, and what it heeds besides its call. */
+/** Where an attempt goes, and what it needs besides its call. */
 export interface Dial {
   readonly url: string;
   /** Milliseconds to the first byte that can be relayed; 0 is no limit. */
   readonly firstByteTimeoutMs: number;
-  /** Asked before anything is sent, under the same switch: a cause not to dial at all, or null. */
+  /** Asked before anything is sent, within the same limit: a cause not to dial at all, or null. */
   readonly objection: ((limit: AbortSignal) => Promise<LossCause | null>) | null;
-  /** Called before anything is sent, with the attempt's switch and when the other end was last heard of. */
+  /** Called before anything is sent, with what cuts the attempt and when the other end last sent anything. */
   readonly onStart: (cut: (ended: Ended) => void, heardMs: () => number) => void;
 }
 
@@ -73,7 +73,7 @@ export interface Dial {
  */
 export const OWN_CONNECTION = { keepalive: false, timeout: false, redirect: "manual", decompress: false } as const;
 
-/** No `Response` can be made of a higher one. */
+/** `Response` takes no higher status. */
 const HIGHEST_STATUS = 599;
 const LOWEST_STATUS = 200;
 
@@ -112,7 +112,7 @@ async function exchange(call: Sending, { url, objection: ask }: Dial, connection
     return { kind: "lost", error: "RemoteProtocolError", cause: "reset" };
   }
   const type = (replyHeaders.get("content-type") ?? "").toLowerCase();
-  // In an encoded body there are no events to be seen, and none can be added to it.
+  // In an encoded body we cannot see events, and cannot add any.
   const framing = isPlain(replyHeaders) ? framingOf(type) : "none";
   const isWhole = framing === "none" && (!call.wantsStream || type.includes("json"));
   const announced = Number(replyHeaders.get("content-length") ?? Number.NaN);

@@ -34,7 +34,7 @@ export async function readFirst(
   }
 }
 
-/** The whole body; of one that is larger than `maxBytes` only its beginning. */
+/** The whole body, or only its beginning if it is larger than `maxBytes`. */
 export async function readWhole(
   source: Source,
   maxBytes: number,

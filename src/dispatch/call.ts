@@ -9,7 +9,7 @@ export interface LemondWay {
   readonly isOnlyWay: boolean;
   /** `origin` is lemond's. */
   readonly url: (origin: string) => string;
-  /** The client's bytes with lemond's name for the model in the place of theirs. */
+  /** The client's bytes, with lemond's name for the model instead of theirs. */
   readonly rewrite: (body: Uint8Array<ArrayBuffer>, model: string) => Pieces;
 }
 
@@ -24,12 +24,12 @@ export interface Call {
   /** Null once no attempt can follow (`letGoOfBody`): a body does not live as long as its stream. */
   body: Uint8Array<ArrayBuffer> | null;
   readonly wantsStream: boolean;
-  /** Null for what is not for lemond. */
+  /** Null if it must not go through lemond. */
   readonly lemond: LemondWay | null;
   /** A plain reply of up to so many bytes is read whole before any of it is passed on. */
   readonly maxReplyBytes: number;
   readonly client: AbortSignal;
-  /** Of a stream of a slot; written by the attempts, read by whoever keeps the client company. */
+  /** Of a stream of a slot; written by the attempts, read by the heartbeat. */
   progress?: CallProgress;
   /** The rest of a stream that was cut: goes before those who wait for the same child. */
   readonly isContinuation?: boolean;
@@ -45,7 +45,7 @@ export interface CallProgress {
   readonly onComment: (bytes: Uint8Array) => void;
 }
 
-/** How a call ended, and the headers that its error carries. A streamed body calls `end` when it is over, with how it was cut. */
+/** How a call ended, and the headers that its error carries. A streamed body calls `end` when it is over, with the cause if it was cut. */
 export interface Sent {
   readonly outcome: Outcome;
   readonly label: Label | null;

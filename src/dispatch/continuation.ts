@@ -1,5 +1,5 @@
 // Goes on with a stream whose child was lost: keeps what it has said and the request it answers, asks the slot's new child
-// whether it would go on, and gives the relay the rest. What does not fit is broken off as ever. Once for each stream.
+// whether it would go on, and gives the relay the rest. Otherwise the stream ends with its error. Once for each stream.
 import { DispatchError } from "../http/errors.ts";
 import type { Slot } from "../slots/slot.ts";
 import type { Ended, Lost } from "./attempt.ts";
@@ -32,7 +32,7 @@ export interface Continuation {
   end(): void;
 }
 
-/** `rest` is what the wait waits for: null where it turns out that the stream cannot go on. Never rejects. */
+/** `wait` waits for `rest`, which is null if the stream cannot go on after all. Never rejects. */
 export interface Resumption {
   readonly rest: Promise<Rest | null>;
   readonly wait: Wait<Rest | null>;
@@ -49,7 +49,7 @@ type Attempt =
 
 const KINDS: Readonly<Record<string, Kind>> = { "chat/completions": "chat", completions: "completion" };
 
-/** Null where a stream of that route, slot or size is not gone on with; that costs nothing more. */
+/** Null if a stream of that route, slot or size is never continued; then nothing is kept. */
 export function continuationOf(
   slot: Slot,
   call: Call,
@@ -80,7 +80,7 @@ export function continuationOf(
     const objection = isRecord(body) ? objectionTo(body, kind) : "no body";
     if (isRecord(body) && recorded && isWhole(body, kind, recorded))
       return { slot, kind, body, recorded, ask: askFor(call) };
-    // A load could outlast the end of the server, and would leave lemond half done.
+    // At the end of the server no load is begun: it could outlast us and leave lemond half done.
     if (lost.cause === "unloaded") decision.notContinued = "an operator unloaded its model";
     else if (slot.known.isDraining || lost.cause === "stopping") decision.notContinued = "the server is stopping";
     else if (gaveItsRoom(slot, begunMs)) decision.notContinued = "its room is another slot's";
@@ -164,7 +164,7 @@ async function attemptToContinue(
   try {
     const { kind, body, recorded } = asked;
     const isUsedUp = (tokens: number): boolean => (tokensLeft(body, tokens) ?? 1) <= 0;
-    // Nobody need be asked, not even for the usage.
+    // Nothing is missing, so the child is not asked for anything.
     if (isWhole(body, kind, recorded) || (isUsedUp(recorded.events) && !isUsageMissing(body, kind, recorded)))
       return ended({ kind, recorded, sentTokens: recorded.events, promptTokens: null });
     const answers = await questions(asked);

@@ -16,7 +16,7 @@ export interface DecisionDeps {
   readonly now: () => number;
 }
 
-/** The status that a stream's record has where its client was told 200 and then did not get it whole. */
+/** The recorded status of a stream whose client was told 200 and then did not get the whole. */
 const STATUS_OF_BROKEN = { "client-gone": CLIENT_GONE, lost: 502, timeout: 504 } as const;
 
 /** Filled in as the request goes its way. */
@@ -25,7 +25,7 @@ export interface Decision {
   readonly requestId: string;
   /** The model as the client wrote it. */
   asked: string | null;
-  /** Empty until one is found. */
+  /** Empty until an upstream is found. */
   upstream: string;
   /** What was asked for, where nothing has that name. */
   model: string | undefined;
@@ -38,9 +38,9 @@ export interface Decision {
   readonly tokens: TokenReader;
   /** Its stream was cut and went on with another child. */
   isContinued: boolean;
-  /** The slot that was asked, where a fallback of it answers. */
+  /** The slot that was asked, if one of its fallbacks answers. */
   fallback: string | null;
-  /** Why its stream, which was cut, did not go on. */
+  /** Why its cut stream did not go on. */
   notContinued: string | undefined;
   /** Writes `dispatch.decision` and counts the request. Called once. */
   readonly write: (status: number) => void;

@@ -34,7 +34,7 @@ interface Prepared {
   readonly unload: Forward | null;
 }
 
-/** `mayControl` gives the refusal of who may not. */
+/** `mayControl` gives the refusal, or null for a client that may. */
 export type Dispatch = (
   route: ModelRoute,
   request: Request,
@@ -77,7 +77,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     decision.upstream = upstream.name;
     decision.isSlot = isSlot(upstream);
     if (!isSlot(upstream) && route.dialect === "ollama") throw notOllama(upstream.name, asked.model);
-    // lemond answers in other forms than text too: what is no JSON passes as it comes.
+    // lemond also answers with audio and images: whatever is not JSON passes as it comes.
     const wantsStream = asked.wantsStream || route.isViaLemond;
     const key = isSlot(upstream) ? null : upstream.config.apiKey;
     const call: Call = {
@@ -97,7 +97,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     return { upstream, call, unload };
   };
 
-  /** Never rejects. The decision is written when it resolves. */
+  /** Never rejects. The decision is written before it resolves. */
   const send = async (upstream: Upstream, call: Call, decision: Decision): Promise<Result> => {
     const result = isSlot(upstream)
       ? await askWithFallbacks(upstream, call, decision, fallbackDeps)

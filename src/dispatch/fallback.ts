@@ -77,7 +77,7 @@ function reasonOf({ code }: DispatchError, label: Decision["label"], slot: Slot)
   return label === "backed_off" ? "backs off" : label === "failed" ? "failed" : "lost";
 }
 
-/** A label of a metric: lemond's own words are none. */
+/** A metric's label, never lemond's own words. */
 type Reason = "held too long" | "backs off" | "failed" | "lost";
 
 /** A request that is still held after so long leaves the slot; whatever load it waited for goes on for the others. */
@@ -105,7 +105,7 @@ async function askFor(slot: Slot, call: Call, decision: Decision, ms: number, de
   };
 }
 
-/** The call as that upstream wants it: a remote gets its own key and the model that is put in the place of the client's. */
+/** The call as that upstream wants it: a remote gets its own key, and its own model instead of the client's. */
 function callTo(upstream: Upstream, call: Call, { route }: Decision, model: Fallback["model"]): Call {
   if (isSlot(upstream)) return { ...call, model: upstream.name };
   const headers = new Headers(call.headers);

@@ -27,7 +27,7 @@ export function createFind(deps: FindDeps): (model: string | null) => Upstream |
 
   const found = (model: string | null): Resolved => resolve(model, names(), deps.config().order);
 
-  /** Undefined where nothing that is known has that name. */
+  /** Undefined if nothing known has that name. */
   const upstreamOf = (found: Resolution): Upstream | undefined => {
     switch (found.kind) {
       case "slot":
@@ -54,9 +54,9 @@ export function createFind(deps: FindDeps): (model: string | null) => Upstream |
   return (model) => {
     const now = found(model);
     const { autoSlots } = deps.config().lemonade;
-    // A model that was pulled a minute ago may be the very one that is asked for.
+    // The name may be exactly that of a model pulled a minute ago.
     if (now.by === "near" && autoSlots) return afterAsking(model);
-    // Patterns mostly lead elsewhere, where a lemond that hangs must not hold up anybody: the next request knows.
+    // Patterns mostly mean remotes: never wait for lemond here; the next request knows.
     if (now.kind !== "none" && now.by === "pattern" && autoSlots) void deps.slots.models();
     return upstreamOf(now) ?? afterAsking(model);
   };
@@ -66,7 +66,7 @@ function noRoute(model: string | null, available: readonly string[]): DispatchEr
   const asked =
     model === null || model === ""
       ? "No model was named, and there is no default slot"
-      : `No slot or upstream for model ${model.slice(0, 200)}`;
+      : `Nothing serves model ${model.slice(0, 200)}`;
   const there = available.length > 0 ? available.slice(0, NAMES_SHOWN).join(", ") : "nothing";
   return new DispatchError("dispatch.no_route", `${asked}; available: ${there}.`, {
     model: model?.slice(0, 200) ?? null,
@@ -79,7 +79,7 @@ function modelsUnknown(lemonade: FindDeps["lemonade"]): DispatchError {
   const cause = lemonade.modelsFault() ?? "no answer";
   return new DispatchError(
     "dispatch.upstream_unavailable",
-    `lemond at ${target} does not tell its models: ${cause}.`,
+    `lemond at ${target} cannot be asked for its models: ${cause}.`,
     { upstream: "lemonade", target, error: "ConnectError", cause },
     { "retry-after": "5" },
   );

@@ -1,4 +1,4 @@
-// What a stream is sent while it waits: which routes bear it, and what it says. Pure.
+// What a stream is sent while it waits: which routes allow it, and what it says. Pure.
 
 /** `reading the prompt`: the request is at its child. `continuing`: the rest of a cut stream is. Else what the slot does. */
 export type WaitPhase = "checking" | "waiting for room" | "loading" | "reading the prompt" | "continuing";
@@ -28,7 +28,7 @@ const HEARTBEATS: Readonly<Record<string, Heartbeat>> = {
   messages: ping,
 };
 
-/** Of the route with that path below the API prefix; null where its clients understand none. */
+/** Of the route with that path below the API prefix; null if its clients understand no heartbeat. */
 export function heartbeatOf(path: string): Heartbeat | null {
   return HEARTBEATS[path] ?? null;
 }

@@ -1,5 +1,5 @@
 // Judges, by the prompts that a child's own template makes, whether it would go on with a text and not with something else.
-// llama.cpp puts the text behind the prompt by itself, so that its standing there proves nothing alone. Pure.
+// llama.cpp appends the text to the prompt by itself, so finding it there proves nothing. Pure.
 import type { Recorded } from "./recording.ts";
 
 /** Beginnings of a thought that a template left in the text. */

@@ -19,7 +19,7 @@ export interface Fit {
   /** May have lost newlines at the end of its thought. */
   readonly recorded: Recorded;
   readonly textTokens: number;
-  /** What the client's own messages are to the model. */
+  /** The prompt that the client's own messages make. */
   readonly prompt: string;
   /** Null where the prompt was not counted, or could not be. */
   readonly promptTokens: number | null;

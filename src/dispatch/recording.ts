@@ -20,14 +20,14 @@ export interface Recorded {
 export interface Recording {
   /** Whole SSE events that have gone to the client. Keeps the array. */
   seen(events: Uint8Array): void;
-  /** Null where the stream cannot be gone on with: nothing said yet, or something that text cannot repeat. */
+  /** Null if the stream cannot be continued: nothing said yet, or something that text cannot repeat. */
   result(): Recorded | null;
 }
 
 /** Of text: with what is unread and what the runtime adds to either, a stream takes 256 KB (measured with Bun 1.4.5). */
 export const MOST_RECORDED_BYTES = 144 * 1024;
 
-/** So much is kept as it came. Most streams end before that, and then nobody has read their events twice. */
+/** Up to here events are kept unparsed: most streams end before that, and need no parsing. */
 const MOST_UNREAD_BYTES = 32 * 1024;
 const LF = 10;
 const DATA = "data:";

@@ -11,7 +11,7 @@ export type RelayEnd = Ended | { readonly kind: "complete" };
 /** What the relay goes on with: a reply's body, or the last bytes and how it ended. */
 export type Next = Begun | { readonly last: Uint8Array; readonly end: RelayEnd };
 
-/** Where a relay gets what comes next. `leave`: the client has gone, and nobody will take the step any more. */
+/** Where a relay gets what comes next. `leave`: the client has gone, and no further step will be taken. */
 export interface Pending {
   step(): Promise<WaitStep<Next>>;
   leave(): void;
@@ -22,9 +22,9 @@ export interface RelayOptions {
   readonly framing: Framing;
   /** The bytes that end a broken stream of events or lines. */
   readonly interruption: (how: Ended) => Uint8Array;
-  /** Where the rest of a stream that was lost comes from; null where it cannot be had. */
+  /** Where the rest of a lost stream comes from; null if it cannot go on. */
   readonly resume?: (lost: Ended) => Pending | null;
-  /** What has gone to the client of the reply. */
+  /** Sees the bytes of the reply that have gone to the client. */
   readonly seen?: ((bytes: Uint8Array) => void) | undefined;
   /** Called once. */
   readonly onEnd: (end: RelayEnd) => void;
@@ -65,7 +65,7 @@ export function relay({ start, framing, interruption, resume, seen, onEnd }: Rel
   /** True when there is nothing more to do in this pull, like the two below. */
   const breakOff = (how: Ended, controller: Controller): boolean => {
     if (framing === "none") {
-      // There is no way to say it in this body: the client must see its transport fail.
+      // This body cannot carry an error: the client must see its connection fail.
       controller.error(new Error(how.kind));
       end(how);
       return true;

@@ -41,7 +41,7 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
   const interruption = (how: Ended): Uint8Array =>
     encoder.encode(errorEvent(interrupted(decision.upstream, how), route.dialect));
 
-  /** The request stays counted until the last byte, or until the client has left: one that read nothing cancels nothing. */
+  /** The request stays counted until the last byte, or until the client has left: a client that has read nothing may never cancel the body. */
   const body = (start: Pending, framing: Framing): ReadableStream<Uint8Array> => {
     const leave = (): void => {
       current?.end(null);
@@ -79,7 +79,7 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
         decision.tokens.see(rest.last);
         return { last: rest.last, end: { kind: "complete" } };
       }
-      // Its wait has dropped what comes for a client that has gone.
+      // For a client that has gone, the wait has dropped the reply already.
       current = rest.sent;
       return rest.begun;
     };
@@ -117,7 +117,7 @@ export function createStreams({ decision, entry, client }: Streamed, deps: Decis
       const { requestId, upstream, fallback } = decision;
       name(headers, { requestId, upstream: fallback ?? upstream, label: null, fallback: null });
       forStream(headers);
-      // The reply of a client that has gone may have come at this very moment.
+      // The reply may come just when its client goes: it is dropped then.
       const leave = (): void => void result.then((late) => late.kind === "reply" && drop(late.reply, late.sent));
       return new Response(body(pendingOf(wait, nextOf, leave, first), "sse"), { headers });
     },

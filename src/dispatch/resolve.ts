@@ -9,7 +9,7 @@ export interface Names {
   readonly remotes: readonly NamedRemote[];
   /** Models that lemond knows; empty where implicit slots are switched off. */
   readonly lemondModels: readonly string[];
-  /** lemond's `model_loaded`; null where nothing is, or implicit slots are switched off. */
+  /** lemond's `model_loaded`; null if no model is, or implicit slots are switched off. */
   readonly loadedModel: string | null;
 }
 
@@ -31,7 +31,7 @@ export type Resolution =
   | { readonly kind: "remote"; readonly name: string }
   | { readonly kind: "none" };
 
-/** `by` tells which rules decided: a model that lemond lists and that is not known here yet would go before "near" and "pattern". */
+/** `by`: which rules decided. A model that lemond lists but we do not know yet would go before "near" and "pattern". */
 export type Resolved = Resolution & { readonly by: "name" | "near" | "pattern" | "default" };
 
 /**

@@ -2,7 +2,7 @@
 import { othersOfType, typeOf } from "../slots/roster.ts";
 import type { Slot } from "../slots/slot.ts";
 
-/** Our own load for another slot took the child's room, or is about to: to go on would take it back. */
+/** Our own load for another slot took the child's room, or is about to: to continue the stream would take the room back. */
 export function gaveItsRoom({ known, record }: Slot, sinceMs: number): boolean {
   const { turn } = known;
   if (turn !== null && turn.slot !== record.id && turn.claim !== null) return true;

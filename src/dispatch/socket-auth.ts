@@ -2,7 +2,7 @@
 // and goes no further. Pure but for hashing.
 import { isOneOf } from "../http/admission.ts";
 
-/** A longer message that does not have the word in it is not looked into: it is sound. */
+/** A longer message without the word "auth" in it is audio, and is not parsed. */
 const SHORT = 64 * 1024;
 
 /** The answer to `{"type":"auth","token":…}` in lemond's own words; null for any other message. */
@@ -21,6 +21,6 @@ function parsed(message: string): Readonly<Record<string, unknown>> | null {
   try {
     return JSON.parse(message);
   } catch {
-    return null; // Not for us to judge: lemond says so itself.
+    return null; // lemond answers invalid JSON itself.
   }
 }

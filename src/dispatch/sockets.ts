@@ -15,7 +15,7 @@ export interface SocketsDeps {
   /** What lemond calls the model that a client names; null where nobody has it. */
   readonly modelAtLemond: (name: string) => Promise<string | null>;
   readonly instance: string;
-  /** Every key that is valid here; none where there are no keys. */
+  /** Every key that is valid here; empty if the server has no keys. */
   readonly keys: () => readonly string[];
   readonly log: Log;
   readonly metrics: Metrics;
@@ -47,7 +47,7 @@ const DIAL_MS = 10_000;
 const UPGRADED = 101;
 const STOPPING = 1001;
 const TRY_AGAIN_LATER = 1013;
-/** There was no code, or no regular end: neither can be sent. */
+/** Codes for "no code" and "no regular end", which cannot be sent. */
 const NO_CODE = 1005;
 const ABNORMAL = 1006;
 
@@ -101,7 +101,7 @@ export function createSockets(deps: SocketsDeps): Sockets {
 
     const toClient = (message: string | Buffer): void => {
       if (!client) return void early.push(message);
-      // 0: it was dropped, since as much as the server keeps was waiting already (app.ts).
+      // 0: dropped, since the server's limit of unread bytes (app.ts) was reached.
       if (client.send(message) === 0) end(TRY_AGAIN_LATER, "not read");
     };
     upstream.addEventListener("message", ({ data }) => toClient(data));
@@ -161,7 +161,7 @@ interface Side {
   terminate(): void;
 }
 
-/** An end without a code, and one that was none, cannot be sent as they are. */
+/** Closes with the code, unless it is one that cannot be sent. */
 function closeWith(code: number, reason: string, side: Side): void {
   if (code === ABNORMAL) side.terminate();
   else if (code === NO_CODE) side.close();

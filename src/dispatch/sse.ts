@@ -1,9 +1,9 @@
 // Where whole server-sent events, or whole lines of JSON, end in a run of bytes. Pure; nothing is decoded.
 
-/** What a streamed reply consists of. Into `none` nothing can be added. */
+/** What a streamed reply consists of. Nothing can be added to `none`. */
 export type Framing = "sse" | "lines" | "none";
 
-/** An event longer than this is not waited for: it passes as it comes. */
+/** A longer event is not held until it is whole: it passes as it comes. */
 export const MOST_EVENT_BYTES = 1024 * 1024;
 
 /** How many of the bytes are whole events or lines; those behind a `Framing` of `none` always are. */
@@ -48,7 +48,7 @@ export interface Cutter {
   whole(bytes: Uint8Array): Uint8Array;
   /** What waits. */
   readonly rest: Uint8Array;
-  /** The last that passed was no whole event. */
+  /** The last bytes that passed were not a whole event. */
   readonly isInside: boolean;
 }
 

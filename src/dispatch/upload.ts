@@ -8,8 +8,8 @@ const LARGE_BYTES = 64 * 1024;
 const PIECE_BYTES = 256 * 1024;
 
 /**
- * fetch keeps the bytes that it was given until the reply is over, however long a stream runs; a stream it lets go of. What is
- * in pieces would have to be copied.
+ * fetch keeps a body given as bytes until the reply is over, however long a stream runs, and frees a body given as a stream.
+ * As bytes, a body in pieces would have to be copied.
  */
 const goesAsStream = (wantsStream: boolean, pieces: Pieces): boolean =>
   (wantsStream || pieces.length > 1) && bytesOf(pieces) > LARGE_BYTES;

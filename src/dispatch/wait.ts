@@ -1,4 +1,4 @@
-// A wait for one thing that the client hears of: comments of the upstream as they come, a heartbeat after each silence.
+// A wait during which the client is sent the upstream's comments as they come, and a heartbeat after each silence.
 // Knows nothing of what is waited for. One timer at a time, none while nobody asks for the next step.
 
 export interface Wait<T> {

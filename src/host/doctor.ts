@@ -82,6 +82,6 @@ function printed(found: readonly Finding[]): string {
     ...(advice === null ? [] : [`         → ${advice}`]),
   ]);
   const count = (level: Finding["level"]): number => found.filter((finding) => finding.level === level).length;
-  const sum = `${count("serious")} serious, ${count("warning")} to look at, ${count("ok")} well`;
+  const sum = `${count("serious")} serious, ${count("warning")} warnings, ${count("ok")} ok`;
   return `${lines.join("\n")}\n\n${sum}\n`;
 }

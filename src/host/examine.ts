@@ -69,7 +69,7 @@ function listedModel({ id, downloaded, labels }: v.InferOutput<typeof Models>["d
   return { id, isDownloaded: downloaded, type: typeOfLabels(labels) };
 }
 
-/** Those of the slots; of every model where each is served. */
+/** The children of the slots, or of every model if implicit slots are served. */
 async function lookAtChildren(
   slots: readonly SlotConfig[],
   autoSlots: boolean,
@@ -84,7 +84,7 @@ async function lookAtChildren(
 }
 
 async function lookAtChild(loaded: LoadedModel, via: SlotConfig["via"]): Promise<SeenChild> {
-  // The same rule as for a slot's requests: what they do not dial is nobody's to knock at.
+  // The same rule as for a slot's requests: a port that they do not dial is not asked here either.
   if (!isDialled({ config: { via } }, loaded)) return { loaded, isPidVisible: false, sign: null };
   const process = watchChild(loaded);
   const isPidVisible = process !== null;
@@ -101,7 +101,7 @@ async function lookAtPort({ host, port, apiKeys }: Config["server"]): Promise<Se
   if (code === null) return { kind: "free" };
   if (code !== "EADDRINUSE") return { kind: "unusable", why: REASONS[code] ?? code };
   const ask = askerOf(`http://${host.includes(":") ? `[${host}]` : host}:${port}`, apiKeys[0] ?? null);
-  // lemond has a /live like ours and llama-server a /health, none of them both.
+  // lemond has a /live like ours, llama-server a /health; neither has both.
   const [live, health] = await Promise.all([ask("/live", Live), ask("/health", Health)]);
   return live && health ? { kind: "ours", version: health.version ?? null } : { kind: "taken" };
 }
@@ -131,7 +131,7 @@ function askerOf(origin: string, key: string | null) {
       const parsed = v.safeParse(schema, await response.json());
       return parsed.success ? parsed.output : null;
     } catch {
-      return null; // No answer, or none that is JSON: the finding says which of the two matters.
+      return null; // No answer, or not JSON: the finding says which.
     }
   };
 }

@@ -30,13 +30,13 @@ export interface SeenLemond {
   /** Null is the first. */
   readonly name: string | null;
   readonly config: LemonadeConfig;
-  /** Those that it serves. */
+  /** The slots that it serves. */
   readonly slots: readonly SlotConfig[];
   /** Whether it runs on this machine. */
   readonly isHere: boolean;
   readonly health: HealthAnswer;
   readonly isLive: boolean;
-  /** It knows no `/v1/health`: another server. */
+  /** It has no `/v1/health`, so it is another server. */
   readonly isOther: boolean;
   /** Null where lemond does not say. */
   readonly models: readonly ListedModel[] | null;

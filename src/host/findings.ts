@@ -1,4 +1,4 @@
-// Judges what doctor saw: what is well, what is a nuisance, what will go wrong, and what to do about it. Pure.
+// Judges what doctor saw: what is right, what is a nuisance, what will go wrong, and what to do about it. Pure.
 import type { Config } from "../config/config.ts";
 import { isLoopback } from "../http/loopback.ts";
 import { type Finding, ok, type Seen, serious, warning } from "./finding.ts";

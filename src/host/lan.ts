@@ -28,7 +28,7 @@ export function withKey(environment: string, key: string): string {
   return empty.test(environment) ? environment.replace(empty, line) : `${environment.trimEnd()}\n${line}\n`.trimStart();
 }
 
-/** Where the keys that there are come from, for whoever looks for one. */
+/** Where the existing keys are, for an operator who looks for one. */
 export const whereKeysAre = (variables: Readonly<Record<string, string>>): string =>
   variables[KEYS]
     ? `the one in ${ENVIRONMENT}, as ${KEYS}`

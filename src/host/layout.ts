@@ -45,7 +45,7 @@ export function environmentText(hasMadeFolder: boolean): string {
 `;
 }
 
-/** How uninstall knows the user that install made from another of that name. */
+/** Tells uninstall that install made this user, and nobody else. */
 const USER_MARK = "made by hal0-dispatch install";
 
 export const ADD_USER: readonly string[] = [

@@ -49,14 +49,14 @@ export function createPlacing(root: string) {
     }
   };
 
-  /** Written beside and renamed: a program that runs keeps its file, and nobody sees half of one. */
+  /** Written beside and renamed: a running program keeps its file, and nobody sees half a file. */
   const place = (path: string, mode: number, write: (temporary: string) => void): void =>
     tried("write", path, (full) => {
       mkdirSync(dirname(full), { recursive: true, mode: 0o755 });
       const temporary = `${full}.new-${process.pid}`;
       try {
         write(temporary);
-        // The umask has no say in it: the service's own user must be able to read what it runs.
+        // Set whatever the umask: the service's own user must be able to read what it runs.
         chmodSync(temporary, mode);
         sync(temporary);
         renameSync(temporary, full);

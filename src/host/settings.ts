@@ -14,18 +14,18 @@ import { RefusedError } from "./steps.ts";
 export interface Settings {
   readonly toml: string;
   readonly environment: string;
-  /** The key that was made, or where the one is that there was. */
+  /** The key that was made, or where the existing one is. */
   readonly key: string;
 }
 
-/** What is there, or what is put there where there is nothing. */
+/** The files as they are, or the text that install writes where one is missing. */
 export function presentSettings(placing: Placing): Settings {
   const environment = placing.read(layout.ENVIRONMENT) ?? layout.environmentText(!placing.exists(layout.FOLDER));
   const toml = placing.read(layout.CONFIG) ?? layout.configText();
   return { toml, environment, key: whereKeysAre(readEnvironment(environment)) };
 }
 
-/** The same with an address that the network reaches and a key, where there are none. */
+/** The same, with an address that the network reaches and a key added if either is missing. */
 export function openedSettings(placing: Placing, present: Settings, makeKey: () => string): Settings {
   // Whether there is a key is asked first: without one the address could not be opened.
   const { server } = accepted(load(placing, present, { allowAnonymous: true }));

@@ -27,10 +27,10 @@ export function startSteps({ io, writeLesserUnit, isLan, key }: StartOptions): S
   return [
     commandStep(RELOAD, io),
     commandStep(["systemctl", "enable", UNIT_NAME], io),
-    // Failed starts of before would count as tries of this one. A unit that systemd has not looked at yet has none.
+    // Earlier failed starts would count as tries of this one. A unit that systemd has not read yet has no failed start.
     commandStep(["systemctl", "reset-failed", UNIT_NAME], io, true),
     {
-      // Starts what does not run, and puts an upgrade in place of what does.
+      // Starts a service that does not run, and restarts one that does, for an upgrade.
       said: `run ${RESTART.join(" ")}`,
       act: async () => {
         const fault = await restart();

@@ -11,7 +11,7 @@ export interface UnitOptions {
   readonly executable: string;
   /** Variables for the service, with keys in them; read by systemd, so the service's user need not see it. */
   readonly environmentFile: string;
-  /** The one that is started along. Naming both would bring up a leftover of an older Lemonade beside the new one. */
+  /** lemond's unit, started along. Naming both would start a leftover of an older Lemonade beside the new one. */
   readonly lemond: LemondUnit;
   /** BUN_CONFIG_MAX_HTTP_REQUESTS. */
   readonly mostFetches: string;

@@ -37,10 +37,10 @@ export function admit(
   // 1. An admin key opens everything, an API key everything but control where there are admin keys.
   if (isOneOf(asker.key, adminKeys)) return null;
   if (isOneOf(asker.key, apiKeys)) return needsAdminKey ? needsAnAdminKey() : null;
-  // 2. Where a key is needed there is no other way in.
+  // 2. Where a key is needed, nothing else lets a request in.
   if (needsAdminKey || (apiKeys.length > 0 && access !== "open")) return invalidKey();
   if (apiKeys.length > 0) return null;
-  // 3. Without keys it is a matter of where the request comes from.
+  // 3. Without keys, where the request comes from decides.
   return (
     hostFault(asker.headers, rules, ownHosts) ??
     originFault(asker.headers, rules, access) ??
@@ -48,7 +48,7 @@ export function admit(
   );
 }
 
-/** Whether the caller may see more than that the server lives: anybody, unless there are keys. */
+/** Whether the caller may see more than that the server is alive: with keys, only who has one. */
 export function isTold(headers: Headers, { apiKeys, adminKeys }: Pick<Admission, "apiKeys" | "adminKeys">): boolean {
   const keys = [...apiKeys, ...adminKeys];
   return keys.length === 0 || isOneOf(keyIn(headers), keys);

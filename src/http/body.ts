@@ -22,7 +22,7 @@ const Fields = v.object({
 });
 
 const FIELD_NAMES = Object.keys(Fields.entries);
-/** What an Ollama request says; with nothing said, and nothing to be kept, it is an unload. */
+/** The field with an Ollama request's text; without text, and with a `keep_alive` of 0, it is an unload. */
 const SAID: Readonly<Record<string, string>> = { "api/chat": "messages", "api/generate": "prompt" };
 const KEEP = "keep_alive";
 
@@ -32,7 +32,7 @@ const namesOf = ({ path }: ModelRoute): readonly string[] => {
 };
 const NAMES_OF = new Map([...MODEL_ROUTES.values()].map((route) => [route.path, namesOf(route)]));
 
-/** How much more than the limit is read on; who sends still more gets a reset. */
+/** How much is read on beyond the limit; a client that sends still more gets a reset. */
 const READ_ON_BYTES = 1024 ** 3;
 
 /**

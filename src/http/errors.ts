@@ -1,5 +1,5 @@
 // Decides what a failure looks like to a client: code → status and type, and the shape that the client of each route reads.
-// Never prints a cause or a stack: `cause` is for the log.
+// Never prints a stack or `Error.cause`.
 
 /** What the client of a route understands as an error: OpenAI chat and most others, Anthropic messages, OpenAI responses, Ollama. */
 export type Dialect = "openai" | "anthropic" | "responses" | "ollama";

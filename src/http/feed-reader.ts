@@ -1,18 +1,18 @@
 // One reader of the event feed: what it has still to be told, and the bytes it takes at its own pace.
-// Never keeps more for a reader that does not read than the newest of each thing.
+// For a reader that does not read, it keeps only the newest of each thing.
 import { Stream } from "@elysiajs/stream";
 
 export interface Reader {
   readonly body: ReadableStream<Uint8Array>;
   /** Replaces what is still untold under the same key. */
   tell(key: string, event: string, data: object): void;
-  /** A comment, so that a connection that is dead is found and a reader knows that the feed is not. */
+  /** A comment: finds a dead connection, and shows the reader that the feed lives. */
   beat(): void;
   /** Ends the feed for this reader. Idempotent. */
   end(): void;
 }
 
-/** More than this is never untold to one that reads. */
+/** A reader that reads never has more than this untold. */
 const MOST_UNTOLD = 1000;
 const COMMENT = new TextEncoder().encode(":\n\n");
 
@@ -21,7 +21,7 @@ export function createReader(signal: AbortSignal, onEnd: () => void): Reader {
   const stream = new Stream<Uint8Array>();
   const source = stream.value.getReader();
   const untold = new Map<string, { readonly event: string; readonly data: object }>();
-  /** In the Stream, which has no limit of its own, and not yet pulled: nothing is added until it is 0. */
+  /** Queued in the Stream (no limit of its own): more is added only at 0. */
   let queued = 0;
   let isOver = false;
 

@@ -58,7 +58,7 @@ export interface Transition {
 export interface Events {
   /** The SSE answer to `GET /api/slots/events`. Throws DispatchError of `server.draining` once closed. */
   open(request: Request): Response;
-  /** To be told of each change of a slot's state; those that come with every request are passed over. */
+  /** To be told of each change of a slot's state; changes that every request makes are left out. */
   entered(slot: string, state: SlotState): void;
   repaired(repair: RepairEntry): void;
   readonly readers: number;
@@ -83,7 +83,7 @@ const HEADERS = {
 
 export function createEvents(deps: EventsDeps): Events {
   const readers = new Set<Reader>();
-  /** What the readers know, as text, under the keys that they are told it by. */
+  /** What the readers were last told, as text, by key. */
   const shown = new Map<string, string>();
   const states = new Map<string, SlotState>();
   const since = new Date().toISOString();
@@ -105,12 +105,12 @@ export function createEvents(deps: EventsDeps): Events {
     tellAll(key, event, data);
   };
 
-  /** What happened once is told once: it has a key of its own. */
+  /** Tells an event that nothing later replaces: it gets a key of its own. */
   const tellOnce = <E extends keyof FeedEvents>(event: E, data: FeedEvents[E]): void => {
     if (readers.size > 0) tellAll(`once ${++told}`, event, data);
   };
 
-  /** Tells the readers what is new, and says what is. */
+  /** Tells the readers what is new; gives the present state. */
   const look = () => {
     const slots = deps.slots();
     const server = { ...deps.status(), slots: slots.map(({ name }) => name) };
@@ -146,7 +146,7 @@ export function createEvents(deps: EventsDeps): Events {
   return {
     open: (request) => {
       if (isClosed) throw stopping();
-      // Its signal has been given already, and would end no feed.
+      // An abort that came before does not come again, so it would never end the feed.
       if (request.signal.aborted) return new Response(null, { headers: HEADERS });
       const { slots, server, totals } = look();
       const reader = createReader(request.signal, () => leave(reader));

@@ -15,14 +15,14 @@ interface Form {
   readonly start: number;
 }
 
-/** The boundary in a `Content-Type`; null where it is no form. */
+/** The boundary in a `Content-Type`; null if it is not a form's. */
 export function boundaryOf(contentType: string | null): string | null {
   if (contentType === null || !/^multipart\/form-data\s*(;|$)/i.test(contentType)) return null;
   const named = /;\s*boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))/i.exec(contentType);
   return named?.[1] ?? named?.[2] ?? "";
 }
 
-/** The text of the plain field of that name; undefined where there is none, null where the body is no whole form. */
+/** The text of the plain field of that name; undefined without such a field, null if the body is not a whole form. */
 export function fieldOf(body: Uint8Array<ArrayBuffer>, boundary: string, name: string): string | undefined | null {
   const form = parse(viewOf(body), boundary);
   if (form === null) return null;

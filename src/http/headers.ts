@@ -27,13 +27,13 @@ const NOT_FORWARDED = [
   "referer",
 ] as const;
 
-/** `Bun.serve` writes the length of what it sends; a cookie would be one of this server. */
+/** `Bun.serve` sets the length itself; a cookie would count as this server's. */
 const NOT_RETURNED = [...HOP_BY_HOP, "content-length", "set-cookie"] as const;
 
 /** CORS is between the browser and this server, and `x-hal0-` is what this server says. */
 const NOT_RETURNED_PREFIXES = ["access-control-", "x-hal0-"] as const;
 
-/** Names each server that a request has passed through; that is how a request which comes round again is known. */
+/** Names each server that a request has passed through, so that a loop is recognised. */
 const VIA = "x-hal0-via";
 
 /** Whether the request has passed through this server before. */
@@ -41,7 +41,7 @@ export function hasPassed(client: Headers, instance: string): boolean {
   return client.get(VIA)?.includes(instance) ?? false;
 }
 
-/** What an attempt's headers have that the client's have not. */
+/** What an attempt's headers have beyond the client's. */
 export interface Outgoing {
   /** The upstream's own key; null where it has none. */
   readonly key: string | null;

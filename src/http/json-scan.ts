@@ -29,7 +29,7 @@ export type JsonFault = "is not valid UTF-8" | "is not valid JSON" | "is not a J
 export type Scan =
   { readonly ok: true; readonly spans: ReadonlyMap<string, Span> } | { readonly ok: false; readonly fault: JsonFault };
 
-/** Where the top level of `body` has the fields of these names (ASCII). Of a key that stands there twice the last one counts. */
+/** Where the top level of `body` has the fields of these names (ASCII). Of a duplicate key the last one counts. */
 export function scanFields(body: Uint8Array, names: readonly string[]): Scan {
   if (!isUtf8(body)) return { ok: false, fault: "is not valid UTF-8" };
   const text = textOf(body);
@@ -43,7 +43,7 @@ export function scanFields(body: Uint8Array, names: readonly string[]): Scan {
 
 const utf8 = new TextDecoder();
 
-/** What stands there. */
+/** The parsed value at that place. */
 export function valueAt(body: Uint8Array, { start, end }: Span): unknown {
   return JSON.parse(utf8.decode(body.subarray(start, end)));
 }
@@ -89,7 +89,7 @@ function nameIn(bytes: Uint8Array, start: number, end: number, names: readonly s
   return undefined;
 }
 
-/** Undefined where a control character is in it, which is for the upstream to refuse. */
+/** Undefined if it has a control character, which the upstream refuses. */
 function unescaped(bytes: Uint8Array, key: Span): unknown {
   try {
     return valueAt(bytes, key);

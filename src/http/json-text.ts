@@ -33,7 +33,7 @@ export interface Text {
 
 /**
  * In a body of more than LARGE_BODY, a run of letters is looked at one by one for LONG_RUN bytes only, and then searched for
- * its end: control characters further in it are for the upstream to refuse, as llama-server and lemond do.
+ * its end: the upstream refuses control characters further in it, as llama-server and lemond do.
  */
 const LARGE_BODY = 256 * 1024;
 const LONG_RUN = 1024;

@@ -1,4 +1,4 @@
-// What comes for lemond itself: which of it acts on slots, which knows their names, and what goes on as it is. Tells of each.
+// Requests for lemond itself: which act on slots, which know slots' names, and which pass as they are. Logs and counts each.
 import type { Config } from "../config/config.ts";
 import { createSockets, type Sockets } from "../dispatch/sockets.ts";
 import type { Log } from "../observe/log.ts";

@@ -33,7 +33,7 @@ export async function tags(passing: Passing, slots: Slots, passthrough: Passthro
 export async function show(passing: Passing, slotNamed: SlotNamed, passthrough: Passthrough): Promise<Response> {
   const body = await passing.entry.within(readBody(passing.request, BODY_BYTES));
   const { name, model } = readFields(body, ["name", "model"]);
-  // As lemond reads them: the older field counts first.
+  // Read as lemond reads them: the older field comes first.
   const field = typeof name === "string" && name !== "" ? "name" : "model";
   const asked = field === "name" ? name : model;
   const slot = typeof asked === "string" ? await passing.entry.within(slotNamed(asked)) : undefined;

@@ -9,7 +9,7 @@ import type { Passing, Passthrough } from "./passthrough.ts";
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** How lemond reads each: the fields with the model's name, the one that counts first. */
+/** The fields in which lemond reads the model's name, by order; the first one given counts. */
 const NAME_FIELDS: Readonly<Record<string, readonly string[]>> = {
   load: ["model_name"],
   unload: ["model_name", "model"],
@@ -22,7 +22,7 @@ const BODY_BYTES = 1024 * 1024;
 export const isOrder = ({ to, request }: Passing): boolean =>
   to.path.name in NAME_FIELDS && request.method === (to.path.name === "api/delete" ? "DELETE" : "POST");
 
-/** The slot that a name means at lemond; undefined where it is nobody's. */
+/** The slot that a name means at lemond; undefined if it means no slot. */
 export type SlotNamed = (name: string) => Promise<Slot | undefined>;
 
 /** Asks lemond for its models where it must. */

@@ -36,7 +36,7 @@ export interface Passing {
 export type Passthrough = (passing: Passing) => Promise<Response>;
 
 const UPSTREAM = "lemonade";
-/** Of a request without a place; then it hears 503. As long as a slot holds one. */
+/** How long a request waits for a place; then 503. */
 const HOLD_MS = 180_000;
 
 /** What an operator and a watch ask must not wait behind answers that take minutes. */
@@ -122,7 +122,7 @@ export function createPassthrough(deps: PassthroughDeps): Passthrough {
   }
 }
 
-/** A body that breaks off breaks off at the client too. */
+/** Breaks off the client's body where lemond's breaks off. */
 function passed(
   reader: { read(): Promise<{ done: false; value: Uint8Array } | { done: true; value?: undefined }> },
   leave: () => void,

@@ -1,4 +1,4 @@
-// What a request hears that never gets past the door: each refusal with its code, in words.
+// The error of a request that is not admitted: each refusal with its code and its words.
 import { DispatchError } from "./errors.ts";
 
 export function noHost(): DispatchError {

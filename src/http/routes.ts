@@ -1,5 +1,5 @@
 // Which path is what: the model routes, whose requests go to slots and remotes, and what is passed to lemond. Pure.
-// A path that is bent in any way is none: only what lemond would read as we do goes on, rebuilt from its parts.
+// An oddly written path matches nothing: only what lemond would read as we do goes on, rebuilt from its parts.
 import type { Dialect } from "./errors.ts";
 
 export interface ModelRoute {
@@ -102,10 +102,10 @@ const OLLAMA_REST: Readonly<Record<string, Methods>> = {
   "api/delete": of("control", "DELETE"),
 };
 
-/** Names that mean something here: in other letters they are none. */
+/** Names that mean something here: spelled with other capitals they match nothing. */
 const NAMED = new Set([...PREFIXED.map(({ path }) => path), "load", "unload", "delete", "params"]);
 
-/** What lemond has at the path; null where it is nothing for lemond. */
+/** What lemond has at the path; null if the path is not lemond's. */
 export function lemondPath(path: string): LemondPath | null {
   const parts = partsOf(path);
   if (parts === null) return null;
@@ -135,7 +135,7 @@ export interface SocketPath {
   readonly access: "use" | "control";
 }
 
-/** What is logged and traced shows what others asked. */
+/** Logs and traces need control: they show what other clients asked. */
 const SOCKETS: ReadonlyMap<string, SocketPath["access"]> = new Map([
   ["realtime", "use"],
   ["logs/stream", "control"],
@@ -164,7 +164,7 @@ function belowPrefix(parts: readonly string[]): readonly string[] | null {
   return rest.length > 1 && (rest[0] === "v1" || rest[0] === "v0") ? rest.slice(1) : null;
 }
 
-/** The parts of the path, decoded; null where one is empty, or is written in a way that somebody may read otherwise. */
+/** The parts of the path, decoded; null where one is empty, or is written so that another server may read it otherwise. */
 function partsOf(path: string): readonly string[] | null {
   const parts = path.slice(1).split("/").map(decodedPart);
   return parts.every((part) => part !== null) ? parts : null;
@@ -177,10 +177,10 @@ function decodedPart(part: string): string | null {
   try {
     return decodeURIComponent(part);
   } catch {
-    return null; // No text: then it is no name either.
+    return null; // Not valid UTF-8, so not a name.
   }
 }
 
-/** Of a byte: a letter has no need of it, and what ends a part, a path or a text has no place in one. */
+/** Whether an escaped byte is allowed: not a letter, which needs no escape, and not one that ends a part, a path or a text. */
 const needsEscape = (byte: number): boolean =>
   byte > 0x7f || !/[\w.~\-/\\;%\u0000-\u001f\u007f]/.test(String.fromCharCode(byte));

@@ -11,12 +11,12 @@ export const CHANGED_FIELDS: Readonly<Record<string, readonly string[]>> = {
   responses: ["tools"],
 };
 
-/** Of those fields: any of them but `tools` is changed where it is there at all. */
+/** Any of those fields but `tools` is changed whenever it is present. */
 export function isChangedByLemond(fields: Readonly<Record<string, unknown>>): boolean {
   return "enable_thinking" in fields || "thinking" in fields || hasBound(fields["tools"]);
 }
 
-/** A list of what is still to be looked at: a schema may be deeper than a stack. */
+/** Walks with a list, not by recursion: a schema may be deeper than the stack. */
 function hasBound(tools: unknown): boolean {
   const rest = [tools];
   while (rest.length > 0) {

@@ -38,7 +38,7 @@ export interface LoadedModel {
   readonly options: Readonly<Record<string, unknown>> | null;
   /** What runs it: `llamacpp`, `flm`, `whispercpp`, … */
   readonly recipe: string;
-  /** Its URL is a port of this host that lemond may name: it can be dialled. */
+  /** Its URL is on loopback or on lemond's own host, and lemond runs on this machine: it can be dialled. */
   readonly isReachable: boolean;
   /** A time of lemond's own, which moves with each request that goes through lemond. */
   readonly lastUse: number | null;
@@ -119,7 +119,7 @@ const ANSWER_MS = 3000;
 export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions): Lemonade {
   let modelsFault: string | null = null;
   const lemond = lemondAt(url);
-  // lemond has 8 to 32 workers and keeps one busy per open connection: none is left open.
+  // lemond has 8 to 32 workers and keeps one busy per open connection: we leave no connection open.
   const keyHeaders: Record<string, string> = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
   const headers = { connection: "close", ...keyHeaders };
 
@@ -194,7 +194,7 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
     modelsFault: () => modelsFault,
     post: (path, body, method) => post(path, body, loadTimeoutMs, method),
     load: (model, options, timeoutMs = loadTimeoutMs) => post("/v1/load", { ...options, model_name: model }, timeoutMs),
-    // An unload without a name unloads every model: the name is always there.
+    // An unload without a name unloads every model: we always send the name.
     unload: (model) => post("/v1/unload", { model_name: model }, loadTimeoutMs),
   };
 }
@@ -216,7 +216,7 @@ function parseHealth(text: string, askedAt: number, lemond: Lemond): HealthAnswe
   if (!parsed.success) return { kind: "silent", cause: "health is not what lemond answers" };
   const { all_models_loaded, max_models, model_loaded, version } = parsed.output;
   const loaded = all_models_loaded.flatMap((entry) => {
-    // A model that is being loaded may be listed without a URL yet: it is not there for us.
+    // A model that is still loading may be listed without a URL: it is left out.
     const model = v.safeParse(Loaded, entry);
     if (!model.success) return [];
     const { model_name, backend_url, recipe_options, last_use, is_busy, ...rest } = model.output;
@@ -248,7 +248,7 @@ function parseHealth(text: string, askedAt: number, lemond: Lemond): HealthAnswe
   };
 }
 
-/** What a load says that it loaded: an alias is told from its model by it. */
+/** The checkpoint that a load reports: it tells an alias from its model. */
 function checkpointIn(body: string): string | null {
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), v.object({ checkpoint: v.string() })), body);
   return parsed.success ? parsed.output.checkpoint : null;

@@ -1,4 +1,4 @@
-// Tells lemond's own errors of a lost child from answers: a request that goes through lemond is lost with them. Pure.
+// Recognises lemond's errors for a lost child, which mean that a request sent through lemond is lost. Pure.
 import * as v from "valibot";
 
 /** lemond 10.6 says the first, and the second in a stream; 11.7 the others. */
@@ -17,7 +17,7 @@ const Failed = v.object({
 /** The same on Ollama's routes, where an error is its text alone. */
 const LOST_TEXT =
   /^(?:Network error: |No model loaded: |Backend for model '.*' (?:is unavailable|crashed)|.* has been reset by the backend watchdog)/;
-/** Longer ones are no such error. */
+/** A longer reply is not such an error. */
 const MOST_BYTES = 16 * 1024;
 
 /** A whole JSON body, or the first event of a stream (`data: {"error":…}`). */

@@ -1,7 +1,7 @@
-// How a model's name is compared with lemond's: as it is first, and only where none is the same without lemond's prefixes.
+// How a model's name is compared with lemond's: as written first, and if nothing matches, without lemond's prefixes.
 // `X` and `user.X` can be two models. Pure.
 
-/** lemond answers to a model with and without these where that can mean one model only; so do we. */
+/** lemond takes a model's name with or without these if only one model can be meant; so do we. */
 export function plainModel(model: string): string {
   if (model.startsWith("extra.")) return model.slice("extra.".length);
   return model.startsWith("user.") ? model.slice("user.".length) : model;
@@ -17,8 +17,8 @@ export function findModel<T>(candidates: readonly T[], name: string, nameOf: (ca
 }
 
 /**
- * The owner whose model lemond lists as `listed`. An owner whose own name is in `known`, all that lemond lists, has that
- * model and not its namesake with another prefix.
+ * The owner whose model lemond lists as `listed`. `known`: every name that lemond lists; an owner whose name is among them
+ * has that very model, not one with another prefix.
  */
 export function ownerOf<T extends { readonly model: string }>(
   owners: readonly T[],

@@ -1,4 +1,4 @@
-// How many requests of ours are at lemond's own port at once: it has a worker for each, and needs some for health and loads.
+// Limits our requests at lemond's own port: each takes one of its workers, and health and loads need some too.
 
 export interface Places {
   /** Resolves with the function that gives the place back; rejects when the signal is given first. */
@@ -43,7 +43,7 @@ export function createPlaces(most: () => number): Places {
   };
 }
 
-/** lemond below 11 has 8 workers, from there 32. */
+/** Half the workers: lemond has 8 before version 11, then 32. */
 export function placesOf(configured: number | null, version: string | undefined): number {
   return configured ?? (Number.parseInt(version ?? "0", 10) >= 11 ? 16 : 4);
 }

@@ -1,4 +1,4 @@
-// Asks a child who and how it is, each time on a fresh connection. Reports; the judgement is repair.ts's.
+// Asks a child which model it has and how it is, each time on a fresh connection. Reports; repair.ts judges.
 import * as v from "valibot";
 import { OWN_CONNECTION } from "../dispatch/attempt.ts";
 import { causeOf } from "./lemonade.ts";
@@ -7,9 +7,9 @@ import type { ChildSign } from "../slots/repair.ts";
 export interface Probe {
   /** GET /health of the child whose API base is `url`. */
   health(url: string): Promise<ChildSign>;
-  /** GET {url}/models, whose first id must be `checkpoint`; a busy child may take long, so the caller says when it ends. */
+  /** GET {url}/models, whose first id must be `checkpoint`; a busy child may take long, so the caller sets the limit. */
   identity(url: string, checkpoint: string, limit: AbortSignal): Promise<ChildSign>;
-  /** GET /slots: any answer at all is a sign of life that an orphan does not give. */
+  /** GET /slots: a child orphaned by a killed lemond 10.6 gives no answer at all. */
   slots(url: string): Promise<ChildSign>;
   /** True when the port answers ECONNREFUSED; a reset, a time-out or our own lack of files or ports is no refusal. */
   refuses(url: string): Promise<boolean>;
@@ -24,7 +24,7 @@ export function createProbe(): Probe {
     try {
       return await fetch(url, { headers: { connection: "close" }, ...OWN_CONNECTION, signal: limit });
     } catch (error) {
-      // Only what the other end did speaks against it: a lack of files or ports here is no evidence.
+      // Only what the other end did counts against it, not a lack of files or ports here.
       return REFUSALS.includes(causeOf(error)) ? "refused" : "silent";
     }
   };
@@ -57,7 +57,7 @@ export function createProbe(): Probe {
       }
       try {
         const parsed = v.safeParse(Models, await answer.json());
-        // Backends other than llama-server may not answer this: only another name speaks against them.
+        // Backends other than llama-server may not answer this: only another name counts against them.
         return parsed.success && parsed.output.data[0].id !== checkpoint ? "stranger" : "ok";
       } catch {
         return "ok";

@@ -7,7 +7,7 @@ const FRESH_MS = 1;
 export interface ProcessWatch {
   /** False for a process that is gone or a zombie. 7 µs. */
   isAlive(): boolean;
-  /** The same, looked at no longer ago than a millisecond: a connection takes as long to be made. */
+  /** The same, at most a millisecond old: to connect takes as long. */
   wasAlive(): boolean;
   close(): void;
 }

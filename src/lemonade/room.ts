@@ -1,4 +1,4 @@
-// Which models lemond would unload to make room for another. Pure; lemond decides, this says it before.
+// Which models lemond would unload to make room for another. Pure: predicts what lemond decides.
 import type { Listing } from "./lemonade.ts";
 
 /** Those used longest ago go first. Empty where there is room, or where lemond has said nothing yet. */

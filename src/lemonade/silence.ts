@@ -1,5 +1,5 @@
-// Finds children that no longer listen although our sockets to them are open: lemond evicts one for somebody else, and it
-// waits until we hang up. Asks a port while a reply from it is silent; reports, and cuts nothing itself.
+// Finds children that no longer listen although our sockets to them are open: lemond evicts such a child, and the child
+// ends once we hang up. Asks a port while a reply from it is silent; reports, and cuts nothing itself.
 import type { Clock } from "../observe/clock.ts";
 import type { Child } from "../slots/known.ts";
 import type { Probe } from "./probe.ts";
@@ -19,13 +19,13 @@ export interface SilenceDeps {
 }
 
 const SILENT_MS = 500;
-/** A child is asked again after this, once for all that wait for it. */
+/** Pause before a child is asked again, once for all its silent replies. */
 const AGAIN_MS = 1000;
 const LOOK_MS = 250;
-/** Between the two refusals that it takes. */
+/** Pause between the two refusals that are needed. */
 const PAUSE_MS = 100;
 
-/** The function is to be called when an attempt begins; it looks until none is under way. */
+/** Call the function when an attempt begins; it looks until no attempt is under way. */
 export function watchSilence({ probe, clock, flights, onRefused }: SilenceDeps): () => void {
   const askedMs = new WeakMap<Child, number>();
   let timer: Timer | null = null;

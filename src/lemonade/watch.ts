@@ -1,5 +1,5 @@
-// Puts step.ts's questions to lemond and its children, and reports the answers as events. Holds the processes of the children
-// that can be seen here, and looks after replies that have fallen silent. Judges nothing.
+// Puts step.ts's questions to lemond and its children, and reports the answers as events. Watches the processes of
+// the children that can be seen here. Judges nothing.
 import type { Child, ChildQuestion, Event } from "../slots/known.ts";
 import type { ChildEvidence } from "../slots/repair.ts";
 import type { Clock } from "../observe/clock.ts";
@@ -20,7 +20,7 @@ export interface ChildAsked {
   readonly question: number;
   readonly child: Child;
   readonly how: ChildQuestion;
-  /** Another model is listed at its URL, so that a process that lives may have lost its port. */
+  /** Another model is listed at its URL: a living process may have lost its port. */
   readonly isShared: boolean;
 }
 
@@ -54,7 +54,7 @@ export function createWatch({ lemonade, probe, clock, log, happen }: WatchDeps) 
       : probe.identity(child.url, child.checkpoint, AbortSignal.timeout(IDENTITY_MS));
   };
 
-  /** Any answer at all to /slots is a sign of life that a wedged orphan does not give; it is asked twice. */
+  /** A child orphaned by a killed lemond gives /slots no answer: any answer is a sign of life. Asks twice. */
   const signOfOrphan = async (asked: ChildAsked): Promise<ChildEvidence> => {
     const sign = await signOf(asked);
     if (sign === "gone" || sign === "refused" || sign === "stranger") return sign;
@@ -74,7 +74,7 @@ export function createWatch({ lemonade, probe, clock, log, happen }: WatchDeps) 
         if (answer.kind === "listing") noteRefused(answer);
         if (answer.kind === "silent") log.debug("lemonade.busy", { live: isLive, error: answer.cause });
       } catch (error) {
-        // A question without an answer would be the last one.
+        // The event below must follow: lemond is not polled again before it.
         log.error("server.internal", { error: error instanceof Error ? `${error.name}: ${error.message}` : "unknown" });
       }
       happen({ kind: "health", question, answer, isLive, tookMs, gone: gone() });

@@ -15,7 +15,7 @@ export interface Log {
   /** Changes the lowest level that is written (configuration reload). */
   setLevel(level: LogLevel): void;
   setFormat(format: LogFormat): void;
-  /** How many lines there were so far, and those after the first `count` of them that are still remembered, oldest first. */
+  /** How many lines there were so far, and those lines after the first `count` that are still remembered, oldest first. */
   after(count: number): { readonly count: number; readonly lines: readonly LogLine[] };
 }
 
@@ -103,7 +103,7 @@ const FORMATS: Record<LogFormat, (atMs: number, level: LogLevel, event: string, 
 const textOf = (value: unknown): string =>
   typeof value === "string" && /^[\w./:@+*-]+$/.test(value) ? value : JSON.stringify(value);
 
-/** Characters that wait for whoever reads the log. */
+/** Most characters that wait for the reader of the log. */
 const MOST_WAITING = 1024 * 1024;
 
 /**

@@ -40,7 +40,7 @@ export const NOTHING_KEPT: Kept = { days: [], repairs: [], requests: [] };
 
 export const recordsPath = (folder: string): string => join(folder, FILE_NAME);
 
-/** What was kept, or why it cannot be read; a file that is not there is nothing kept. Entries that do not fit are left out. */
+/** What was kept, or why it cannot be read; a missing file counts as nothing kept. Entries that do not fit are left out. */
 export function readRecords(folder: string): Kept | { readonly fault: string } {
   const path = recordsPath(folder);
   let text: string;
@@ -75,7 +75,7 @@ export async function writeRecords(folder: string, kept: Kept): Promise<void> {
     }
     await rename(fresh, path);
   } catch (error) {
-    await rm(fresh, { force: true }).catch(() => {}); // What could not be written may not be removable either.
+    await rm(fresh, { force: true }).catch(() => {}); // If it could not be written, perhaps it cannot be removed either.
     throw error;
   }
 }

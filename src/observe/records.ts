@@ -16,7 +16,7 @@ export interface RecordsDeps {
 }
 
 export interface Records {
-  /** Recorded some at a time, and when somebody looks: one by one each would find the processor's caches cold. */
+  /** Recorded in batches, and when somebody looks: one by one, each would find the processor's caches cold. */
   requestEnded(ended: EndedRequest): void;
   /** Records what has ended, so that the metrics have its tokens too. */
   settle(): void;
@@ -33,9 +33,9 @@ export interface Records {
 
 const REMEMBERED = 200;
 const RECORDED_AT_ONCE = 16;
-/** Until then the last bytes of a reply are held. */
+/** A reply's last bytes are held at most so long. */
 const RECORD_MS = 100;
-/** What a power cut may cost. */
+/** How much of the past a power cut may lose. */
 const WRITE_MS = 30_000;
 
 export function createRecords({ folder, log, metrics }: RecordsDeps): Records {

@@ -58,7 +58,7 @@ export interface EndedRequest {
   readonly isContinued: boolean;
 }
 
-/** Of what a client or lemond may have written as long as it likes. */
+/** Cuts text of a client or of lemond, which may have any length. */
 const MOST_NAME_CHARS = 200;
 
 /** A request that has ended, and what its reply said of its tokens. */

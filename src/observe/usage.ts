@@ -21,7 +21,7 @@ const END_BYTES = [1024, 4096] as const;
 const [FEWEST_BYTES, MOST_BYTES] = END_BYTES;
 /** Of a larger chunk the ends are copied, since a view keeps all of it in memory. */
 const LARGE_BYTES = 64 * 1024;
-/** How many values are looked at from an end on: OpenAI's `usage` is null in all events but one. */
+/** How many values are looked at from either end: OpenAI's `usage` is null in all events but one. */
 const MOST_LOOKS = 4;
 const MOST_OBJECT_BYTES = 1024;
 const TIMINGS = Buffer.from('"timings"');

@@ -1,5 +1,5 @@
-// The attempts of one lemond's requests: the calls under their numbers, one fetch each time that step.ts says so, and the
-// answer to whoever waits for it. Counts nothing and repeats nothing by itself.
+// The attempts of one lemond's requests: the calls by number, one fetch each time that step.ts says so, and the answer to
+// whoever waits for it. Counts nothing and repeats nothing by itself.
 import { attempt, type Ended, type Lost, type LossCause, type Outcome } from "../dispatch/attempt.ts";
 import type { Call, LemondWay, Sent } from "../dispatch/call.ts";
 import type { Lemonade } from "../lemonade/lemonade.ts";
@@ -26,7 +26,7 @@ interface Pending {
   readonly call: Call;
   readonly resolve: (sent: Sent) => void;
   readonly reject: (error: Error) => void;
-  /** What was dialled last. */
+  /** The URL last dialled. */
   target: string;
   isClientHeeded: boolean;
 }
@@ -35,7 +35,7 @@ interface Pending {
 export interface Flight {
   readonly child: Child;
   readonly cut: (ended: Ended) => void;
-  /** When it was last heard of. */
+  /** When its reply last sent anything. */
   readonly heardMs: () => number;
 }
 
@@ -69,7 +69,7 @@ export function createAttempts(deps: AttemptsDeps) {
     pending?.resolve(sent);
   };
 
-  /** How the attempt came out, as an event; a reply goes to whoever waits for it. */
+  /** Reports how the attempt ended, as an event; a reply goes to whoever waits for it. */
   const conclude = (request: Request, outcome: Outcome): void => {
     const { id, label, waitedMs } = request;
     const target = calls.get(id)?.target ?? settings.lemondUrl;
@@ -141,10 +141,10 @@ export function createAttempts(deps: AttemptsDeps) {
           const leave = await deps.places.take(limit);
           if (flights.has(request.id)) leaves.set(request.id, leave);
           else leave();
-          // lemond 10.6 answers Ollama's streams for a dead child, too: with an empty text, and no word of the death.
+          // For a dead child, lemond 10.6 answers Ollama's streams with an empty text and no error.
           return deps.processOf(child)?.isAlive() === false ? "pid gone" : null;
         },
-        // lemond looks after its own children: silence says nothing here.
+        // lemond watches its own children: silence behind it is no sign.
         onStart: (cut) => flights.set(request.id, { child, cut, heardMs: () => Infinity }),
       },
     );
@@ -182,7 +182,7 @@ export function createAttempts(deps: AttemptsDeps) {
       deps.onDial();
       void dialled(request, pending, child, isShared);
     },
-    /** What it was dialled at last. */
+    /** The URL it was last sent to. */
     targetOf: ({ id }: Request): string => calls.get(id)?.target ?? settings.lemondUrl,
     cut: (request: number, ended: Ended): void => flights.get(request)?.cut(ended),
     answer: (request: Request, failure: Failure): void => {
@@ -195,7 +195,7 @@ export function createAttempts(deps: AttemptsDeps) {
     },
   };
 
-  /** An attempt under way hears by itself that its client has gone; for a request that is held somebody must listen. */
+  /** An attempt under way listens for its client's abort itself; this listens for a request that is held. */
   function heedClient(id: number): void {
     const pending = calls.get(id);
     if (!pending || pending.isClientHeeded || flights.has(id)) return;
@@ -215,7 +215,7 @@ export function createAttempts(deps: AttemptsDeps) {
 
 const LOST_BY_LEMOND: Lost = { kind: "lost", error: "RemoteProtocolError", cause: "lost by lemond" };
 
-/** lemond's own error of a lost child, as a JSON error or as the first event of a stream. */
+/** lemond's own error for a lost child, as a JSON error or as the first event of a stream. */
 function isLost(outcome: Outcome): boolean {
   if (outcome.kind !== "reply") return false;
   return "source" in outcome ? isLostAtLemond(outcome.first) : outcome.status >= 400 && isLostAtLemond(outcome.body);
@@ -223,7 +223,7 @@ function isLost(outcome: Outcome): boolean {
 
 const GONE: Lost = { kind: "lost", error: "ConnectError", cause: "pid gone" };
 
-/** Why a child must not be dialled whose process does not vouch for its port: that may be another model's by now. */
+/** Why not to dial a child whose port may be another model's by now; null: dial it. */
 async function objectionTo(
   probe: Probe,
   url: string,

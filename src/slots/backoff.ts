@@ -16,7 +16,7 @@ export function afterFailure({ delayMs }: BackOff, nowMs: number): BackOff {
   return { delayMs: next, untilMs: nowMs + next };
 }
 
-/** Whole seconds until then, rounded up; to the millisecond first, or a sum of fractions would count as one more. */
+/** Whole seconds until then, rounded up (to the millisecond first, against float noise). */
 export const secondsUntil = (untilMs: number, nowMs: number): number => Math.ceil(Math.round(untilMs - nowMs) / 1000);
 
 const UNKNOWN_LOAD_S = 15;

@@ -9,15 +9,15 @@ import { listedFor, needsNoLoad, othersOfType } from "./roster.ts";
 import { hasTurn, takeTurn, waitFor } from "./turns.ts";
 import { mayTakeRoom } from "./upkeep.ts";
 
-/** Health that took longer was blocked: by an eviction, unless a load or an unload of ours was under way. */
+/** Health that took longer was blocked: by an eviction, unless our own load or unload was under way. */
 const BLOCKED_MS = 1000;
 
-/** Brings the job as far as it gets without an answer. */
+/** Advances the job until it needs an answer. */
 export function check(move: Move, slot: SlotRecord, job: Job): void {
   const isLate = move.known.nowMs >= job.untilMs;
   const remedy = remedyOf(job.lemond, job.child);
   const hasListing = ["same", "elsewhere", "not-listed"].includes(job.lemond);
-  // What a client sends to lemond's own path is sent, whatever the evidence.
+  // An order from lemond's own path is sent whatever the evidence.
   if (job.order?.forward && hasListing) return prepareLoad(move, slot, job, false);
   switch (remedy) {
     case "ask-lemond":
@@ -47,7 +47,7 @@ export function check(move: Move, slot: SlotRecord, job: Job): void {
   }
 }
 
-/** What stands before a load, in this order: a turn, somebody who waits for it, another client's model, room. */
+/** Needed before a load, in order: our turn, someone waiting, no newcomer, room. */
 function prepareLoad(move: Move, slot: SlotRecord, job: Job, isListed: boolean): void {
   if (!hasTurn(move, slot)) return takeTurn(move, slot, job);
   const { isFull } = othersOfType(move.known, slot);
@@ -65,7 +65,7 @@ function prepareLoad(move: Move, slot: SlotRecord, job: Job, isListed: boolean):
   return isListed ? beginUnload(move, slot, job) : beginLoad(move, slot, job);
 }
 
-/** lemond's answer to a job that checks. */
+/** Takes lemond's answer in the checking stage. */
 export function weigh(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer, tookMs: number): void {
   job.lemond = evidenceOf(move, slot, job, answer);
   if (answer.kind === "denied") job.refusal = `lemond denies access: ${answer.cause}`;
@@ -73,7 +73,7 @@ export function weigh(move: Move, slot: SlotRecord, job: Job, answer: HealthAnsw
     job.isContested = true;
 }
 
-/** Whether another client's eviction held up the answer: no load or unload of ours did, but for one of `slot` itself. */
+/** Whether another client's eviction delayed the answer, not our own work for another slot. */
 export function wasBlocked(known: Known, slot: SlotRecord | null, answer: HealthAnswer, tookMs: number): boolean {
   const { turn, turnEndedMs, nowMs } = known;
   const isOurs = turn !== null && !turn.isTouch && turn.slot !== slot?.id;
@@ -86,7 +86,7 @@ function evidenceOf(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer
   if (answer.kind !== "listing") return "refused";
   const listed = listedFor(move.known, slot);
   if (!listed && needsNoLoad(move.known, slot)) {
-    job.child = "ok"; // There is no child to be dead.
+    job.child = "ok"; // No child exists that could be dead.
     return "same";
   }
   if (!listed) return "not-listed";

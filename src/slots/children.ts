@@ -21,7 +21,7 @@ export function isListedAs(child: Pick<Child, "url" | "pid">, listed: LoadedMode
   return child.url === listed.url && child.pid === listed.pid;
 }
 
-/** Two models are listed at its URL, so that a process that lives may have lost its port to the other. */
+/** Two models are listed at this URL: a living process may have lost its port to the other's. */
 export function isSharedUrl({ known }: Move, url: string): boolean {
   return known.listing !== null && isShared(known.listing, url);
 }
@@ -44,7 +44,7 @@ export function enter(move: Move, slot: SlotRecord, to: SlotState): void {
   move.effects.push({ do: "tell-state", slot, from, to });
 }
 
-/** Follows the requests: serving while some are on the child, ready when none is. */
+/** Sets the state by use: serving while requests are on the child, else ready. */
 export function followUse(move: Move, slot: SlotRecord): void {
   const isUsed = slot.inFlight > 0;
   if (slot.state === "idle" && isUsed) enter(move, slot, "ready");
@@ -52,7 +52,7 @@ export function followUse(move: Move, slot: SlotRecord): void {
   if (slot.state === "serving" && !isUsed) enter(move, slot, "ready");
 }
 
-/** A child that is listed and not yet anybody's. */
+/** Begins to watch a listed child that no slot has yet. */
 export function openChild(move: Move, { url, pid, checkpoint, type, recipe, isReachable }: LoadedModel): Child {
   const id = nextId(move);
   const child = { id, url, pid, checkpoint, type, recipe, isReachable, knownSince: id, misses: 0, attempts: 0 };
@@ -62,7 +62,7 @@ export function openChild(move: Move, { url, pid, checkpoint, type, recipe, isRe
   return opened;
 }
 
-/** Takes the listed child as this slot's; whoever loaded it, it ends the back-off. */
+/** Takes the listed child as this slot's, whoever loaded it, and ends the back-off. */
 export function adopt(move: Move, slot: SlotRecord, listed: LoadedModel, opened: Child | null = null): void {
   const { nowMs } = move.known;
   const before = childOf(move, slot.child);
@@ -96,7 +96,7 @@ export function serveByName(move: Move, slot: SlotRecord): void {
   adopt(move, slot, { ...own, recipe: "", isReachable: false, lastUse: null, isBusy: false });
 }
 
-/** The child is dead or gone, and nobody told us. */
+/** The child is dead or gone, without an unload of ours. */
 export function bury(move: Move, slot: SlotRecord, dead: number): void {
   const before = slot.dead;
   slot.dead = dead;
@@ -105,7 +105,7 @@ export function bury(move: Move, slot: SlotRecord, dead: number): void {
   if (slot.child === dead) letGo(move, slot, EVICTED);
 }
 
-/** A kept model that is lost soon after its load is loaded again later and later, or lemond's eviction and we would take turns. */
+/** A kept model lost soon after its load is loaded again at growing intervals, or we and lemond's eviction would alternate. */
 function noteKept(nowMs: number, slot: SlotRecord): void {
   const isSoon = nowMs - slot.adoptedMs < KEPT_SOON_MS;
   slot.keepBackOff = isSoon ? afterFailure(slot.keepBackOff, nowMs) : NO_BACK_OFF;
@@ -118,7 +118,7 @@ export function release(move: Move, slot: SlotRecord): void {
   forgetUnused(move, child);
 }
 
-/** lemond's model list tells two models apart that were taken for one: a slot gives up the child of the other. */
+/** Two models taken for one prove different by lemond's list: a slot gives up the other's child. */
 export function disown(move: Move): void {
   const { known } = move;
   for (const slot of known.slots.values()) {
@@ -139,7 +139,7 @@ function letGo(move: Move, slot: SlotRecord, error: string | null): void {
   move.dirty.push(slot);
 }
 
-/** Lets go of a child that no slot, no attempt and no job has any more. */
+/** Forgets a child that no slot, attempt or job uses any more. */
 export function forgetUnused(move: Move, id: number | null): void {
   const child = childOf(move, id);
   if (!child || child.attempts > 0) return;
@@ -150,8 +150,8 @@ export function forgetUnused(move: Move, id: number | null): void {
 }
 
 /**
- * Shows a listing to every slot. `gone`: children whose process has ended. `wasBlocked`: another client had lemond evict a
- * model while it was asked.
+ * Shows a listing to every slot. `gone`: children whose process has ended. `wasBlocked`: another client's
+ * eviction delayed the answer.
  */
 export function observe(move: Move, listing: Listing, gone: readonly number[], wasBlocked: boolean): void {
   for (const slot of move.known.slots.values()) {
@@ -177,7 +177,10 @@ export function observe(move: Move, listing: Listing, gone: readonly number[], w
   }
 }
 
-/** A connection may stay open and silent long after its child is gone: lemond no longer listing it ends the attempt. */
+/**
+ * A connection may stay open and silent long after its child is gone. The first listing without the child asks its port;
+ * the second in a row ends the attempt.
+ */
 function judge(move: Move, child: Child, listing: Listing): void {
   if (listing.askedAt <= child.knownSince) return;
   if (listing.loaded.some((listed) => isListedAs(child, listed))) child.misses = 0;
@@ -198,7 +201,7 @@ export function examine(move: Move, child: Child, how: ChildQuestion): void {
   });
 }
 
-/** lemond refuses connections, so nobody vouches for its children. */
+/** lemond refuses connections, so its children may be dead too. */
 export function suspectAll(move: Move, gone: readonly number[]): void {
   for (const slot of move.known.slots.values())
     if (slot.child !== null && gone.includes(slot.child) && !slot.job) bury(move, slot, slot.child);
@@ -207,8 +210,8 @@ export function suspectAll(move: Move, gone: readonly number[]): void {
 }
 
 /**
- * The answer to `examine`. One that is left behind by lemond 10.6 after `kill -9` still listens and says 200 to /health, but
- * gives /slots no answer at all: then the sign is `silent`, and counts only while lemond is down.
+ * The answer to `examine`. A child orphaned by a killed lemond 10.6 still listens and says 200 to /health, but gives /slots
+ * no answer at all: then the sign is `silent`, and counts only while lemond is down.
  */
 export function examined(move: Move, child: Child, how: ChildQuestion, sign: ChildEvidence): void {
   child.examination = null;
@@ -219,7 +222,7 @@ export function examined(move: Move, child: Child, how: ChildQuestion, sign: Chi
   cutAttempts(move, child.id, "wedged");
 }
 
-/** Its port refuses although our sockets to it are open: lemond evicts it for somebody else, and it waits for us to hang up. */
+/** Its port refuses although our sockets to it are open: lemond evicts it, and the child ends once we hang up. */
 export function portRefused(move: Move, child: Child): void {
   child.isEvicted ||= child.attempts > 0;
   for (const { job } of move.known.slots.values())
@@ -232,7 +235,7 @@ export function cutAttempts({ known, effects }: Move, child: number, cause: Loss
     if (request.child === child && request.isDirect) effects.push({ do: "cut", request: request.id, cause });
 }
 
-/** All that are under way for one slot. */
+/** Cuts all attempts of one slot. */
 export function cutRequests({ known, effects }: Move, slot: number, cause: LossCause): void {
   for (const request of known.requests.values())
     if (request.slot === slot && request.child !== null) effects.push({ do: "cut", request: request.id, cause });

@@ -1,9 +1,9 @@
-// Words why a slot gave no reply: what its client is told. Pure.
+// The error that a client gets when its slot gave no reply. Pure.
 import type { Sent } from "../dispatch/call.ts";
 import { DispatchError } from "../http/errors.ts";
 import type { Failure, SlotRecord } from "./known.ts";
 
-/** `target`: what was dialled last, or lemond where nothing was. A lost connection stays a value, the rest are errors. */
+/** `target`: the URL last dialled, else lemond's. A lost connection stays a value, the rest are errors. */
 export function failureOf(failure: Failure, slot: SlotRecord, target: string): Sent | DispatchError {
   const { name, state } = slot;
   switch (failure.kind) {
@@ -11,7 +11,7 @@ export function failureOf(failure: Failure, slot: SlotRecord, target: string): S
       const { lost, label, reason, retryAfterS, isRepeated } = failure;
       const headers = {
         ...(retryAfterS === null ? {} : { "retry-after": String(retryAfterS) }),
-        // An SDK that sent it a third time would only repeat what was just repeated.
+        // It was sent twice already: an SDK need not try again.
         ...(isRepeated ? { "x-should-retry": "false" } : {}),
       };
       return { outcome: lost, label, target, headers, reason: reason ?? undefined, end: () => {} };

@@ -1,5 +1,5 @@
-// A job of a slot begins, asks and ends. A repair, a load on demand or an operator's order; one for each slot at a time.
-// What it does between is in check.ts, loads.ts and orders.ts.
+// How a job of a slot begins, asks and ends: a repair, a load on demand or an operator's order, one per slot at a time.
+// The steps between are in check.ts, loads.ts and orders.ts.
 import type { LossCause } from "../dispatch/attempt.ts";
 import { afterFailure, secondsUntil } from "./backoff.ts";
 import { bury, childOf, enter, forgetUnused, isDialled, isSharedUrl } from "./children.ts";
@@ -19,7 +19,7 @@ import { endWaits } from "./requests.ts";
 import { partnersOf } from "./roster.ts";
 import { ABSENT_MS, endTurn, hasTurn } from "./turns.ts";
 
-/** How long lemond is left alone before it is asked again, and a child that loads before it is. */
+/** Pause before lemond, or a loading child, is asked again. */
 export const ASK_AGAIN_MS = 250;
 
 interface Start {
@@ -31,7 +31,7 @@ interface Start {
   readonly child?: ChildEvidence;
 }
 
-/** Starts one; the caller has seen that none is under way. It finishes also when nobody waits for it any more. */
+/** Starts a job; the caller has checked that no other is under way. It may outlive the request that caused it. */
 export function startJob(move: Move, slot: SlotRecord, start: Start): void {
   const { nowMs, settings } = move.known;
   const { order = null, isKeeping = false, child = "unasked", cause, request, isOnDemand } = start;
@@ -68,7 +68,7 @@ export function startJob(move: Move, slot: SlotRecord, start: Start): void {
   move.dirty.push(slot);
 }
 
-/** Another client has just had the model evicted: its own comes first. A loss is now; what the poll found may be long ago. */
+/** Another client has just had the model evicted: its model comes first. A loss is fresh; a poll's find may be old. */
 function isContested(move: Move, slot: SlotRecord, suspect: number | null, isOnDemand: boolean): boolean {
   if (!childOf(move, suspect)?.isEvicted) return false;
   return !isOnDemand || move.known.nowMs - slot.sinceMs < ABSENT_MS;
@@ -79,7 +79,7 @@ export function enterStage(move: Move, slot: SlotRecord, job: Job, stage: Stage)
   move.dirty.push(slot);
 }
 
-/** Nothing is asked before `ms` from now. */
+/** Asks nothing for the next `ms`. */
 export function pause(move: Move, job: Job, ms = ASK_AGAIN_MS): void {
   job.againMs = move.known.nowMs + ms;
 }
@@ -128,7 +128,7 @@ export function abandonJob(move: Move, slot: SlotRecord, job: Job): void {
   close(move, slot, job, null, null);
 }
 
-/** `isLoad`: lemond was asked for a load, and is left alone for a while now. */
+/** `isLoad`: lemond was asked for a load; the slot now backs off. */
 export function failJob(move: Move, slot: SlotRecord, job: Job, reason: string, isLoad: boolean): void {
   const { nowMs } = move.known;
   // A child that still serves while lemond is away is not in error.
@@ -154,7 +154,7 @@ export function tellOrder(move: Move, { id }: Order, fault: OrderFault | null): 
   move.effects.push({ do: "tell-order", order: id, fault });
 }
 
-/** `label` null: there is nothing to tell those who waited; they are decided about anew. */
+/** `label` null: those who waited are told nothing, and are decided about again. */
 function close(move: Move, slot: SlotRecord, job: Job, label: Label | null, reason: string | null): void {
   slot.job = null;
   move.dirty.push(slot);
@@ -191,11 +191,11 @@ const PHASE: Record<Stage, Phase> = {
 
 export const phaseOf = (job: Job | null): Phase => (job ? PHASE[job.stage] : "checking");
 
-/** Something has been asked of lemond that will bring a child. */
+/** lemond was asked for something that will bring a child. */
 export const isLoading = ({ stage }: Job): boolean =>
   ["unloading", "loading", "reading back", "warming"].includes(stage);
 
-/** Why a request that is held has waited in vain. */
+/** Why a held request has waited in vain. */
 export function waitReason(job: Job | null): string {
   switch (job?.stage) {
     case "turn":

@@ -29,7 +29,7 @@ export interface KeeperDeps {
   readonly settings: Settings;
   readonly slots: readonly SlotConfig[];
   readonly firstByteTimeoutMs: () => number;
-  /** Of ours at lemond's own port at once; null: what its version stands. */
+  /** Most requests at lemond's own port at once; null: by version. */
   readonly maxRequests: () => number | null;
   readonly onState: (slot: string, state: SlotState) => void;
   readonly onRepair: (repair: RepairRecord) => void;
@@ -44,7 +44,7 @@ interface Ordered {
 
 export type Keeper = ReturnType<typeof createKeeper>;
 
-/** Models that lemond knows are asked for again after this, so that a model just pulled can be named. */
+/** How long a model list is used before lemond is asked again, so that a model just pulled can be named. */
 const MODELS_FRESH_MS = 2000;
 const TOUCH_ANSWER_MS = 3000;
 
@@ -60,7 +60,7 @@ export function createKeeper(deps: KeeperDeps) {
   let timerAtMs = Infinity;
   let lastOrder = 0;
 
-  /** Effects are carried out when the step is over, and what they bring about is the next event: nothing re-enters. */
+  /** Effects run after the step, and what they cause is queued as the next event: step.ts is never re-entered. */
   const happen = (event: Event): void => {
     events.push(event);
     if (isStepping) return;
@@ -78,7 +78,7 @@ export function createKeeper(deps: KeeperDeps) {
     }
   };
 
-  /** A fault of ours in one effect must not keep the others from being carried out, or nothing would ever happen again. */
+  /** A bug in one effect must not stop the others, or a job would wait for ever for an answer. */
   const perform = (effect: Effect): void => {
     try {
       carryOut(effect);
@@ -235,13 +235,13 @@ export function createKeeper(deps: KeeperDeps) {
       if (!record) throw new Error(`no slot was made for ${model}`);
       return slotOf(record);
     },
-    /** What lemond could load; the last answer while it gives none, null before the first. */
+    /** What lemond could load, by its last answer; null before the first. */
     models: async (): Promise<readonly KnownModel[] | null> => {
       if (clock.now() - modelsAskedMs >= MODELS_FRESH_MS) await (asking ??= askModels());
       return models;
     },
     knownModels: (): readonly string[] => modelNames,
-    /** Asks lemond for the first time; resolves when it has said what is loaded and what could be, or refused. */
+    /** Asks lemond for the first time; resolves when it has listed what is loaded and loadable, or refused. */
     start: async (): Promise<void> => {
       happen({ kind: "wake" });
       await watch.firstAnswer;
@@ -261,7 +261,7 @@ export function createKeeper(deps: KeeperDeps) {
   };
 }
 
-/** What comes with every healthy request, and changes nothing that time could. */
+/** Events of every healthy request that move no deadline: the timer stays as it is. */
 function isPassage({ kind }: Event, effects: readonly Effect[]): boolean {
   if (kind === "arrived") return effects.at(-1)?.do === "dial";
   return kind === "ended" && effects.every((effect) => effect.do === "tell-state");

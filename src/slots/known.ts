@@ -1,6 +1,6 @@
 // What is known of one lemond and its slots, what can happen to it, and what can be done about it. Types only.
 // The state is plain data with numbers for names, so that it can be cloned and compared; step.ts alone changes it.
-// Promises, sockets, /proc files and bodies stand in tables of the shell, under the same numbers.
+// Promises, sockets, /proc files and bodies live in maps of keeper.ts, attempts.ts and watch.ts, under the same numbers.
 import type { SlotConfig } from "../config/config.ts";
 import type { LossCause, Lost } from "../dispatch/attempt.ts";
 import type { Done, HealthAnswer, Listing, LoadedModel } from "../lemonade/lemonade.ts";
@@ -35,7 +35,7 @@ export interface Child {
   /** Its port can be dialled from here. */
   readonly isReachable: boolean;
   readonly recipe: string;
-  /** Answers to questions with a number up to this say nothing about it. */
+  /** Answers to questions with a number up to this are too old to count. */
   readonly knownSince: number;
   /** Children with a higher number came after it was last listed. */
   listedAt: number;
@@ -43,9 +43,9 @@ export interface Child {
   misses: number;
   /** Attempts under way on it. */
   attempts: number;
-  /** The number of the question that is being asked about it while attempts run; null: none. */
+  /** The number of the question under way about it while attempts run; null: nothing is asked. */
   examination: number | null;
-  /** For somebody else, by lemond: its port refused while our sockets to it were open, or health was blocked before it was gone. */
+  /** lemond evicted it for someone: port refused with our sockets open, or health blocked first. */
   isEvicted: boolean;
 }
 
@@ -58,13 +58,13 @@ export interface Request {
   readonly bodyBytes: number;
   /** Goes before the others once the slot serves again: the rest of a stream that was cut. */
   readonly isContinuation: boolean;
-  /** Where it names a model and not a slot: no other may answer it. */
+  /** The model it names, if it names no slot: no other may answer it. */
   readonly model: string | null;
-  /** Its route and body are for a child; else it goes through lemond. */
+  /** Its route and body fit a child; else it goes through lemond. */
   readonly mayDial: boolean;
   /** The attempt under way is at the child itself. */
   isDirect: boolean;
-  /** The child it is dialled at; null: it is held. */
+  /** The child it was sent to; null: it is held. */
   child: number | null;
   generation: number;
   attempts: number;
@@ -79,7 +79,7 @@ export interface Request {
 export interface Loss {
   readonly lost: Lost;
   readonly generation: number;
-  /** The job that was under way when the connection was lost: that it finds the child alive proves nothing. */
+  /** The job under way when the connection was lost: if that job finds the child alive, it proves nothing. */
   readonly duringJob: number | null;
   /** Repaired since: attempt 2 may be made. */
   isRepaired: boolean;
@@ -93,7 +93,7 @@ export interface Order {
   readonly action: Action;
   readonly model: string;
   isTakingDown: boolean;
-  /** A load, unload or delete that a client sent to lemond's own path: it goes on as it came. */
+  /** A load, unload or delete that a client sent to lemond's own path. */
   readonly forward: Forward | null;
 }
 
@@ -119,7 +119,7 @@ export interface Job {
   /** The child that was dialled, or the one last found dead. */
   suspect: number | null;
   readonly startedMs: number;
-  /** How long lemond is asked again, and a child that loads is waited for. */
+  /** Until then lemond is asked again, and a loading child is waited for. */
   untilMs: number;
   stage: Stage;
   lemond: LemondEvidence;
@@ -142,9 +142,9 @@ export interface Job {
   hasRoom: boolean;
   /** Another client made lemond evict the model. */
   isContested: boolean;
-  /** The other client's model, its `last_use`, and since when that stands still. */
+  /** The other client's model, its `last_use`, and since when that has not changed. */
   newcomer: { readonly url: string | null; readonly lastUse: number | null; readonly sinceMs: number } | null;
-  /** The child that is waited for after the load. */
+  /** The child that the load brought, until it serves. */
   fresh: { readonly child: number; readonly listed: LoadedModel } | null;
   pauseMs: number;
   refusedSinceMs: number | null;
@@ -159,12 +159,12 @@ export interface SlotRecord {
   state: SlotState;
   sinceMs: number;
   child: number | null;
-  /** The child last found dead, which a lemond that still lists it must not bring back. */
+  /** The child last found dead: not adopted again while lemond still lists it. */
   dead: number | null;
   /** The child last adopted. */
   last: { readonly url: string; readonly pid: number | null } | null;
   generation: number;
-  /** Answers to questions with a number up to this do not overrule what is known. */
+  /** Answers to questions with a number up to this are too old to change the slot. */
   settledAt: number;
   /** What lemond last listed for the model. */
   seen: LoadedModel | null;
@@ -210,9 +210,9 @@ export interface Known {
   queue: number[];
   pollDueMs: number;
   pollQuestion: number | null;
-  /** The server ends: nothing is repaired that nobody waits for. */
+  /** The server is stopping: nothing is repaired unless a request waits for it. */
   isDraining: boolean;
-  /** Its time is over: everyone is sent away. */
+  /** The time to drain is over: every request is answered now. */
   isStopping: boolean;
 }
 
@@ -222,7 +222,7 @@ export interface ModelKind {
   readonly recipe: string;
 }
 
-/** `pid`: whether its process lives, of one that is not ours to dial. `port`: who it is, or how it is. `slots`: the port, and then whether it answers at all, twice. */
+/** `pid`: is its process alive (if we may not dial it). `port`: also which model, or what health, answers there. `slots`: also whether /slots answers, asked twice. */
 export type ChildQuestion = "pid" | "port" | "slots";
 
 export type Event =
@@ -280,7 +280,7 @@ export type Failure =
       readonly kind: "lost";
       readonly lost: Lost;
       readonly label: Label | null;
-      /** What lemond said, where nothing could be dialled, or why the wait was in vain. */
+      /** What lemond said if nothing could be dialled, or why the wait was in vain. */
       readonly reason: string | null;
       readonly retryAfterS: number | null;
       /** It was sent twice. */
@@ -304,7 +304,7 @@ export interface JobEnd {
   readonly to: string | null;
   readonly durationMs: number;
   readonly request: string | null;
-  /** Something was lost; else a model was loaded that was not there. */
+  /** A child was lost; else a model was loaded that had none. */
   readonly isLoss: boolean;
 }
 

@@ -7,10 +7,10 @@ import type { ChildEvidence } from "./repair.ts";
 import { listedFor, othersOfType } from "./roster.ts";
 import { lookAgain } from "./turns.ts";
 
-/** Of one job: a model that is evicted again and again behind its load is not loaded for ever. */
+/** Loads per job: a model evicted each time is not loaded for ever. */
 const MOST_LOADS = 3;
 const FIRST_PAUSE_MS = 10;
-/** A child that has just been loaded may refuse for so long before it listens. */
+/** How long a child just loaded may refuse connections before it listens. */
 const REFUSED_MS = 5000;
 
 export function beginUnload(move: Move, slot: SlotRecord, job: Job): void {
@@ -19,7 +19,7 @@ export function beginUnload(move: Move, slot: SlotRecord, job: Job): void {
   move.effects.push({ do: "unload", slot, job });
 }
 
-/** A failed unload (404 too) is said and passed over: the load that follows decides. */
+/** A failed unload (404 too) is logged and ignored: the load that follows decides. */
 export function noteUnload(move: Move, slot: SlotRecord, job: Job, result: Done): void {
   if (result.ok) return;
   const { status, error } = result;
@@ -33,12 +33,12 @@ export function beginLoad(move: Move, slot: SlotRecord, job: Job): void {
   enter(move, slot, "starting");
   enterStage(move, slot, job, "loading");
   tell(move, job, "info", "lemonade.provider.load", { slot: slot.name, model: slot.model });
-  // As it was, where the configuration does not say otherwise.
+  // With the options last seen, unless the configuration sets some.
   const options = slot.config.load ?? slot.seen?.options ?? {};
   move.effects.push({ do: "load", slot, job, options });
 }
 
-/** Failed or not, it is read back: a failed load makes lemond drop every other model as well. */
+/** A failed load is read back too: it makes lemond drop every other model. */
 export function loaded(move: Move, slot: SlotRecord, job: Job, result: Done): void {
   if (result.ok) {
     job.checkpoint = result.checkpoint;
@@ -57,7 +57,7 @@ export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthA
   const dead = childOf(move, job.suspect);
   const loaded = move.known.listing?.loaded ?? [];
   if (!listed && loaded.some(({ checkpoint }) => checkpoint !== null && checkpoint === job.checkpoint)) {
-    // lemond lists what it loaded by another name: this one is an alias.
+    // lemond lists the loaded model by another name: ours is an alias.
     slot.isAlias = true;
     serveByName(move, slot);
     return endJob(move, slot, job, "loaded");
@@ -82,7 +82,7 @@ export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthA
   askChild(move, slot, job, job.fresh.child);
 }
 
-/** What a client sent to lemond's own path may be refused, and leave the model as it was. */
+/** lemond may refuse a load sent to its own path and leave the model as it was. */
 function loadFailed(move: Move, slot: SlotRecord, job: Job, fault: string): void {
   const listed = job.order?.forward ? listedFor(move.known, slot) : undefined;
   if (listed && slot.last && isListedAs(slot.last, listed)) {
@@ -92,7 +92,7 @@ function loadFailed(move: Move, slot: SlotRecord, job: Job, fault: string): void
   failJob(move, slot, job, fault, slot.child === null);
 }
 
-/** What the new child says of itself: the slot has it when it says 200. */
+/** The new child's answer: the slot adopts it at 200. */
 export function warm(move: Move, slot: SlotRecord, job: Job, sign: ChildEvidence): void {
   const { nowMs } = move.known;
   const { fresh } = job;

@@ -20,13 +20,13 @@ export function takeOrder(
   if (slot.job) return void move.effects.push({ do: "tell-order", order: id, fault: { code: "busy" } });
   if (action === "swap" && slot.isImplicit)
     return void move.effects.push({ do: "tell-order", order: id, fault: { code: "implicit" } });
-  // A load of a loaded model that comes from elsewhere may bring other options: then lemond starts it anew.
+  // A client's load of a loaded model may have other options: then lemond restarts the child.
   const isTakingDown = action !== "load" || (forward !== null && slot.child !== null);
   const order: Order = { id, action, model, isTakingDown, forward };
   startJob(move, slot, { order, cause: "unloaded", request: null, isOnDemand: false });
 }
 
-/** Until the requests on it have ended, or their time is over. */
+/** Waits until the slot's requests have ended, or their time is over. */
 export function drain(move: Move, slot: SlotRecord, job: Job, order: Order): void {
   const isUsed = partnersOf(move.known, slot, order).some(({ inFlight }) => inFlight > 0);
   if (isUsed && move.known.nowMs < job.stageUntilMs) return;
@@ -52,14 +52,14 @@ export function takeDown(move: Move, slot: SlotRecord, job: Job, order: Order): 
   }
 }
 
-/** Nobody is on the child any more; whether it stays is for lemond to say when the load is sent. */
+/** No request uses the child any more; whether it stays is lemond's decision at the load. */
 function loadAnew(move: Move, slot: SlotRecord, job: Job, order: Order): void {
   order.isTakingDown = false;
   job.suspect = null;
   enterStage(move, slot, job, "checking");
 }
 
-/** 404 says that it is not loaded, which is what was ordered; after any other failure the slot stays as it was. */
+/** 404 means that it is not loaded, as ordered; after any other failure the slot stays as it was. */
 export function unloadedByOrder(move: Move, slot: SlotRecord, job: Job, result: Done): void {
   noteUnload(move, slot, job, result);
   if (result.ok || result.status === 404) release(move, slot);

@@ -1,7 +1,7 @@
 // The repair table: what happens to a request between arrival, attempt 1 and attempt 2, and what is done to the slot.
 // Pure: no I/O, no state. The order of the lines is the order of the rules; each rule needs only what is known by then.
 
-/** What a child's port says to a fresh connection. `refused` is a reset too; `stranger`: another model's child sits there. */
+/** What a child's port says to a fresh connection. `refused`: or reset. `stranger`: another model answers there. */
 export type ChildSign = "refused" | "ok" | "loading" | "silent" | "stranger";
 
 /** `same` and `elsewhere` compare with the child that was dialled, or the one last found dead. */
@@ -14,7 +14,7 @@ export type ChildEvidence = "unasked" | "gone" | ChildSign;
 export interface Standing {
   /** An operator's load, unload, restart or swap of the slot is under way. */
   readonly operatorActing: boolean;
-  /** Attempt 1 was lost, and nothing was repaired since. */
+  /** Attempt 1 was lost, and the slot was not repaired since. */
   readonly isLost: boolean;
   /** The slot's generation is newer than the one dialled. */
   readonly movedOn: boolean;
@@ -27,7 +27,7 @@ export interface Standing {
 
 export type Way = "gate" | "retarget" | "join" | "back-off" | "repair" | "wait" | "dial";
 
-/** Rows 2 to 5 of the table; row 1, a client that has gone, leaves no request to decide about. */
+/** The first rule that fits. A client that has gone has no request left. */
 export function wayOf(standing: Standing): Way {
   const { operatorActing, isLost, movedOn, jobUnderWay, hasChild, backsOff, isClaimed } = standing;
   if (operatorActing) return "gate";
@@ -41,7 +41,7 @@ export function wayOf(standing: Standing): Way {
 export type Remedy =
   "ask-lemond" | "give-up" | "ask-lemond-again" | "adopt" | "load" | "ask-child" | "reload" | "keep" | "await-child";
 
-/** The rows below: the first rule that applies. `ask-…` and `await-child` are followed by another look with more evidence. */
+/** The first rule that fits. `ask-…` and `await-child` are followed by another look with more evidence. */
 export function remedyOf(lemond: LemondEvidence, child: ChildEvidence): Remedy {
   switch (lemond) {
     case "unasked":

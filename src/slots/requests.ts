@@ -1,4 +1,4 @@
-// The requests of a slot: which are dialled, which are held, and what becomes of one that was lost. At most two attempts each.
+// The requests of a slot: which are dialled, which are held, and what follows a lost connection. At most two attempts each.
 import type { LossCause, Lost } from "../dispatch/attempt.ts";
 import { retryAfterS, secondsUntil } from "./backoff.ts";
 import { childOf, followUse, forgetUnused, isDialled, isSharedUrl } from "./children.ts";
@@ -29,7 +29,7 @@ export function arrive(move: Move, asked: NewRequest): void {
   decide(move, slot, request);
 }
 
-/** What is next for a request that is not dialled. */
+/** Decides what is next for a request that has no attempt under way. */
 export function decide(move: Move, slot: SlotRecord, request: Request): void {
   const { loss } = request;
   if (move.known.isStopping) return answer(move, slot, request, { kind: "draining" });
@@ -118,14 +118,14 @@ function unhold(move: Move, slot: SlotRecord, request: Request): void {
   slot.heldBytes -= request.bodyBytes;
 }
 
-/** Decides about all that wait: the rest of cut streams first, since their question would stand behind every prefill. */
+/** Decides about all that wait: the rest of cut streams first, or they would queue behind every prefill. */
 export function decideHeld(move: Move, slot: SlotRecord): void {
   const held = slot.held.flatMap((id) => move.known.requests.get(id) ?? []);
   for (const isFirst of [true, false])
     for (const request of held) if (request.isContinuation === isFirst) decide(move, slot, request);
 }
 
-/** What the end of the server waits for: requests, those that are held among them, and an operator's orders. */
+/** What a stopping server waits for: requests, held ones too, and operators' orders. */
 export function underWay({ requests, slots }: Known): number {
   let orders = 0;
   for (const { job } of slots.values()) if (job?.order) orders++;
@@ -174,7 +174,7 @@ export function lose(move: Move, request: Request, lost: Lost): void {
   decide(move, slot, request);
 }
 
-/** The port said 503 before anything was sent: the request waits until the child has loaded, and has both its attempts. */
+/** The port said 503 before anything was sent: the request waits until the child has loaded, and keeps both its attempts. */
 export function loading(move: Move, request: Request): void {
   const child = childOf(move, request.child);
   const slot = land(move, request);
@@ -200,12 +200,12 @@ export function interrupt(move: Move, request: Request, cause: LossCause): void 
     startJob(move, slot, { isOnDemand: false, cause, request: request.name });
 }
 
-/** Those whose hold is over. */
+/** Answers the requests whose hold is over. */
 export function answerLate(move: Move, slot: SlotRecord): void {
   for (const id of [...slot.held]) {
     const request = move.known.requests.get(id);
     if (!request || request.heldUntilMs > move.known.nowMs) continue;
-    // "Loading" is only said while it is: a question to lemond, or a wait for a turn or for room, is no load.
+    // "Loading" is only said during a load: a question to lemond, or a wait for a turn or for room, is no load.
     const acting = actingOn(move.known, slot);
     if (acting || (slot.job && isLoading(slot.job))) answer(move, slot, request, loadingFailure(move, acting ?? slot));
     else answer(move, slot, request, lateFailure(move, slot, request, waitReason(slot.job)));
@@ -223,14 +223,14 @@ function answer(move: Move, slot: SlotRecord, request: Request, failure: Failure
   move.effects.push({ do: "answer", request, failure });
 }
 
-/** Those who waited for the job hear how it ended; who may still be dialled is decided about anew. */
+/** Tells those who waited for the job how it ended; requests that may still be dialled are decided about again. */
 export function endWaits(move: Move, slot: SlotRecord, job: Job, label: Label, reason: string | null): void {
   for (const id of [...slot.held]) {
     const request = move.known.requests.get(id);
     if (!request) continue;
     const { loss } = request;
     if (label === "failed") {
-      // A child that nobody has called dead may still be dialled by those who only waited.
+      // Requests that only waited may still be sent to a child that nobody found dead.
       if ((loss && !loss.isRepaired) || slot.child === null)
         answer(move, slot, request, lostFailure(move, slot, request, label, loss ? null : reason));
       else if (request.heldUntilMs <= move.known.nowMs)

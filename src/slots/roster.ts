@@ -1,5 +1,5 @@
-// Which slots there are, and which of lemond's models is whose. The configured ones, and one for each model that lemond
-// knows and no section names (implicit). Model names are compared as they are first, and only then without lemond's prefixes.
+// Which slots there are, and which model belongs to which: the configured slots, and an implicit one for each model of
+// lemond's that no section names. Model names are compared as written first, then without lemond's prefixes.
 import type { SlotConfig } from "../config/config.ts";
 import { plainModel } from "../lemonade/names.ts";
 import type { LoadedModel } from "../lemonade/lemonade.ts";
@@ -10,7 +10,7 @@ import { type Known, type Move, nextId, type Order, type Settings, type SlotReco
 /** The model that the slot will have when the order under way has ended. */
 export const wantedModel = ({ job, model }: SlotRecord): string => job?.order?.model ?? model;
 
-/** Configured slots in the order of the file, then the implicit ones that no configured one stands before. */
+/** Configured slots in the order of the file, then the implicit ones whose model no configured slot has. */
 export function slotsShown(known: Known): SlotRecord[] {
   const slots = [...known.slots.values()].filter((slot) => isShown(known, slot));
   return [...slots.filter((slot) => !slot.isImplicit), ...slots.filter((slot) => slot.isImplicit)];
@@ -26,14 +26,14 @@ export function ownerOf(known: Known, model: string): SlotRecord | undefined {
   );
 }
 
-/** The first slot that is not being taken out. A loop, since a request may ask four times. */
+/** The first such slot that is not leaving. A plain loop, since a request may ask four times. */
 function firstOf(known: Known, isImplicit: boolean, isWanted: (slot: SlotRecord) => boolean): SlotRecord | undefined {
   for (const slot of known.slots.values())
     if (slot.isImplicit === isImplicit && !slot.isLeaving && isWanted(slot)) return slot;
   return undefined;
 }
 
-/** Whether a slot of `own` has the model that is called `name`. Where lemond knows `own` itself, a namesake is another model. */
+/** Whether `name` means `own`. If lemond knows `own` itself, another prefix is another model. */
 export function isSameModel(known: Known, own: string, name: string): boolean {
   return own === name || (plainModel(own) === plainModel(name) && !Object.hasOwn(known.models, own));
 }
@@ -45,13 +45,13 @@ export function implicitOf(known: Known, model: string): SlotRecord | undefined 
   );
 }
 
-/** Neither taken out of the configuration nor without a section beside one that has its model: a client can name it. */
+/** A client can name it: not leaving, and no configured slot replaces it. */
 export const isShown = (known: Known, slot: SlotRecord): boolean =>
   !slot.isLeaving && !(slot.isImplicit && ownerOf(known, slot.model));
 
 /**
- * The slots on whose requests an order acts: its own, and those that have one of its models beside it, where either has no
- * section or was taken out by a reload. They have one child between them.
+ * The slots on whose requests an order acts: its own, and those that share a model, and so a child, with it, if the other
+ * one is implicit or either was removed by a reload.
  */
 export function partnersOf(known: Known, slot: SlotRecord, { model }: Order): SlotRecord[] {
   const hasIt = (own: string): boolean => isSameModel(known, own, slot.model) || isSameModel(known, own, model);
@@ -60,7 +60,7 @@ export function partnersOf(known: Known, slot: SlotRecord, { model }: Order): Sl
   );
 }
 
-/** The slot whose order closes the gate for the requests of this one; null where none is under way. */
+/** The slot whose order closes the gate for `slot`'s requests; null if no order does. */
 export function actingOn(known: Known, slot: SlotRecord): SlotRecord | null {
   if (slot.job?.order) return slot;
   for (const other of known.slots.values())
@@ -77,7 +77,7 @@ export function listedFor(known: Known, slot: SlotRecord): LoadedModel | undefin
   );
 }
 
-/** Cloud models, collections and aliases: lemond serves them, and never lists a child of theirs. */
+/** Cloud models, collections and aliases: lemond serves them, and never lists a child for them. */
 export function needsNoLoad(known: Known, slot: SlotRecord): boolean {
   const recipe = slot.seen?.recipe || known.models[slot.model]?.recipe || "";
   return slot.isAlias || recipe === "cloud" || recipe.startsWith("collection.");
@@ -87,7 +87,7 @@ export function typeOf(known: Known, slot: SlotRecord): string {
   return slot.seen?.type ?? known.models[slot.model]?.type ?? "llm";
 }
 
-/** The other models listed of the slot's type; full: lemond would evict one of them for the slot's. */
+/** The other listed models of the slot's type. `isFull`: lemond would evict one of them for the slot's. */
 export function othersOfType(
   known: Known,
   slot: SlotRecord,

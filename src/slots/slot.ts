@@ -1,4 +1,4 @@
-// One slot as the rest of the server sees it: where requests and orders go in, and what is told of it.
+// One slot as the rest of the server sees it: where requests and orders go in, and what is reported about it.
 import type { LossCause } from "../dispatch/attempt.ts";
 import type { Call, Sent } from "../dispatch/call.ts";
 import { DispatchError } from "../http/errors.ts";
@@ -44,7 +44,7 @@ export interface RepairRecord {
 export interface Progress {
   readonly phase: "checking" | "waiting for room" | "loading";
   readonly elapsedS: number;
-  /** How long loads of this slot take; null where none is known. */
+  /** How long loads of this slot take; null before the first. */
   readonly aboutS: number | null;
 }
 
@@ -83,12 +83,12 @@ export function createSlot(record: SlotRecord, deps: SlotDeps) {
     counts,
     /** Sends the request to the slot's child. Throws DispatchError of `slot.loading`, `slot.overloaded` or `server.draining`. */
     send: (call: Call): Promise<Sent> => deps.attempts.send(record, call),
-    /** Carries out an operator's order; the error where it could not be. */
+    /** Carries out an operator's order; gives the error if it failed, else null. */
     order: async (action: Action, model: string): Promise<DispatchError | null> => {
       const { fault } = await deps.order(record.id, action, model, null);
       return fault && orderError(record, fault, known.settings.lemondUrl);
     },
-    /** The same for one that a client sent to lemond's own path: lemond's reply, or the error where there is none. */
+    /** The same for a client's order at lemond's own path; gives lemond's reply, or an error without one. */
     forward: async (action: "load" | "unload", forward: Forward): Promise<LemondReply | DispatchError> => {
       const { fault, reply } = await deps.order(record.id, action, record.model, forward);
       if (reply) return reply;

@@ -1,5 +1,5 @@
 // All slots, of every lemond: what a client may name, an operator's orders, reload and the end. Each lemond has a keeper of
-// its own, so that one that hangs holds up nobody else's slots.
+// its own, so that a lemond that hangs delays only its own slots.
 import type { Config, LemonadeConfig } from "../config/config.ts";
 import type { Names } from "../dispatch/resolve.ts";
 import { DispatchError } from "../http/errors.ts";
@@ -66,7 +66,7 @@ export function createSlots(deps: SlotsDeps) {
     const place = new Map(config.slots.map(({ name }, at) => [name, at]));
     return slots.toSorted((a, b) => (place.get(a.name) ?? Infinity) - (place.get(b.name) ?? Infinity));
   };
-  /** The configured ones; an array of its own because every request looks through it. */
+  /** The configured slots, kept as an array because every request looks through them. */
   let configured: Slot[] = [];
   const keepConfigured = (): void => {
     configured = all().filter((slot) => !slot.record.isImplicit);
@@ -79,12 +79,12 @@ export function createSlots(deps: SlotsDeps) {
     keepers: (): Keeper[] => [...keepers.values()],
     get: (name: string): Slot | undefined =>
       configured.find((slot) => slot.name === name) ?? first.slots().find((slot) => slot.name === name),
-    /** The slot of a model that the first lemond knows; made where there is none. */
+    /** The slot of a model that the first lemond knows; made if there is none. */
     ofModel: (model: string): Slot => first.ofModel(model),
     /** The configured slot of that lemond which has the model, or will have it. */
     ownerOf: (slot: Slot, model: string): Slot | undefined =>
       [...keepers.values()].find((keeper) => keeper.slots().includes(slot))?.ownerOf(model),
-    /** What the first lemond could load; null before it was asked. Throws DispatchError where it does not say. */
+    /** What the first lemond could load, by its last answer; null before the first. */
     models: first.models,
     names: (remotes: Names["remotes"]): Names => ({
       slots: configured,
@@ -109,12 +109,12 @@ export function createSlots(deps: SlotsDeps) {
         keepers.get(lemonade.name)?.configure(settingsOf(lemonade), slotsOf(lemonade.name));
       keepConfigured();
     },
-    /** Requests under way, held ones and orders among them. */
+    /** Requests under way, held ones too, and operators' orders. */
     underWay: (): number => [...keepers.values()].reduce((sum, keeper) => sum + keeper.underWay(), 0),
     drain: (): void => {
       for (const keeper of keepers.values()) keeper.drain();
     },
-    /** Sends everyone away. */
+    /** Answers or cuts every request at once. */
     stop: (): void => {
       for (const keeper of keepers.values()) keeper.stop();
     },

@@ -1,6 +1,6 @@
 // The one function that changes what is known of a lemond and its slots: what happened → what is to be done. Without I/O, and
-// with time as an argument, so that test/model explores this very function. It changes `known` in place; what it returns is
-// to be carried out in order when it has returned, and each answer comes back as an event with the question's number.
+// with time as an argument, so that test/model explores this very function. It changes `known` in place. The caller carries
+// out the returned effects in order; each answer comes back as an event with the question's number.
 import { check, wasBlocked, weigh } from "./check.ts";
 import { childOf, disown, examined, observe, portRefused, serveByName, suspectAll } from "./children.ts";
 import { askChild, askLemond, tellOrder } from "./jobs.ts";
@@ -156,7 +156,7 @@ function takeHealth(move: Move, event: Extract<Event, { kind: "health" }>): void
   if (answer.kind === "listing") touchOne(move, gone);
 }
 
-/** Live but no health means busy with an unload, not down. */
+/** A lemond that answers /live but not /health is busy with an unload, not down. */
 function noteReach(move: Move, { answer, isLive }: Extract<Event, { kind: "health" }>): void {
   const { known } = move;
   const isUp = answer.kind === "listing" || (answer.kind === "silent" && isLive);
@@ -190,7 +190,7 @@ function takeResult(
   beginLoad(move, slot, job);
 }
 
-/** Brings the job as far as it gets without an answer. */
+/** Advances the job until it needs an answer. */
 function advance(move: Move, slot: SlotRecord, job: Job): void {
   if (job.question !== null) return;
   const isDue = job.againMs <= move.known.nowMs;
@@ -210,6 +210,6 @@ function advance(move: Move, slot: SlotRecord, job: Job): void {
     case "turn":
     case "unloading":
     case "loading":
-      return; // An answer brings it on.
+      return; // It goes on when the answer comes.
   }
 }

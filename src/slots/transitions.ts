@@ -15,7 +15,7 @@ export const SLOT_STATES = [
 
 /**
  * Any state may become `error`. `ready` from `offline` and `error` is the adoption of a child that somebody else loaded;
- * `unloading` from `serving` is an operator's action whose patience (`drain_s`) has ended; `ready` from `unloading` is an
+ * `unloading` from `serving` is an operator's action after `drain_s`; `ready` from `unloading` is an
  * unload that lemond refused.
  */
 const FOLLOWS: Record<SlotState, readonly SlotState[]> = {

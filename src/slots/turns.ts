@@ -1,16 +1,16 @@
-// Loads take turns: lemond loads one model at a time, and a load that is not read back leaves the others with a false
-// picture. Whoever has the turn also waits here for room, and for another client's model to be used.
+// Loads take turns: lemond loads one model at a time, and a load that is not read back leaves others with stale facts.
+// The job that has the turn also waits here for room, and for another client's model to fall idle.
 import type { LoadedModel } from "../lemonade/lemonade.ts";
 import { childOf, isListedAs } from "./children.ts";
 import { abandonJob, ASK_AGAIN_MS, isWanted, enterStage, pause } from "./jobs.ts";
 import type { Job, Move, SlotRecord } from "./known.ts";
 import { othersOfType, typeOf } from "./roster.ts";
 
-/** A wait for others lasts no longer. */
+/** The longest wait for others. */
 const WAIT_MS = 30_000;
-/** How long a model of another client is waited for that is not listed yet. */
+/** How long another client's model may take to be listed. */
 export const ABSENT_MS = 10_000;
-/** How long its use must have stood still before its room is taken. */
+/** How long it must be unused before its room is taken. */
 const STILL_MS = 2000;
 
 export const hasTurn = ({ known }: Move, slot: SlotRecord): boolean =>
@@ -22,7 +22,7 @@ export function takeTurn(move: Move, slot: SlotRecord, job: Job): void {
   if (move.known.turn === null) giveTurn(move);
 }
 
-/** Whoever had the turn before may have changed everything: the next one looks again. */
+/** The turn before may have changed everything: the next job looks again. */
 function giveTurn(move: Move): void {
   const { known } = move;
   for (let id = known.queue.shift(); id !== undefined; id = known.queue.shift()) {
@@ -51,7 +51,7 @@ export function lookAgain(move: Move, slot: SlotRecord, job: Job): void {
   enterStage(move, slot, job, "checking");
 }
 
-/** Waits never so long that a request gives up which could have had its load: half of its hold is kept for that. */
+/** Waits at most half of any request's hold; the rest is for its load. */
 export function waitFor(move: Move, slot: SlotRecord, job: Job, stage: "newcomer" | "room"): void {
   const { nowMs, requests } = move.known;
   job.stageUntilMs = nowMs + WAIT_MS;
@@ -63,7 +63,7 @@ export function waitFor(move: Move, slot: SlotRecord, job: Job, stage: "newcomer
   enterStage(move, slot, job, stage);
 }
 
-/** Until no other slot has an attempt under way on a child of the type, all at once; from then on none begins there. */
+/** Waits until no other slot uses a child of this type, or time is up; from then on no attempt may begin there. */
 export function awaitRoom(move: Move, slot: SlotRecord, job: Job): void {
   const { nowMs, turn } = move.known;
   if (nowMs < job.stageUntilMs && hasOthersUnderWay(move, slot)) return;
@@ -80,7 +80,7 @@ function hasOthersUnderWay({ known }: Move, slot: SlotRecord): boolean {
   return false;
 }
 
-/** Another client's eviction is not fought: its model is left alone until it stands still, or has not shown up. */
+/** Another client's eviction is not fought: its model is left alone until unused, or not listed in time. */
 export function awaitNewcomer(move: Move, slot: SlotRecord, job: Job): void {
   if (!isWanted(slot, job)) return abandonJob(move, slot, job);
   const { nowMs, children } = move.known;

@@ -1,5 +1,5 @@
-// What is done for the slots without a request: lemond is asked how it is, told which models are in use, and asked for the
-// models that are to be kept loaded.
+// What is done for slots without a request: lemond's health is polled, models in use are touched so that lemond keeps them,
+// and kept models are loaded.
 import { isListedAs, childOf, enter } from "./children.ts";
 import { startJob } from "./jobs.ts";
 import { type Job, type Known, type Move, nextId, type SlotRecord } from "./known.ts";
@@ -20,8 +20,8 @@ export function restIfQuiet(move: Move, slot: SlotRecord): void {
 }
 
 /**
- * lemond counts only traffic that goes through itself as use: a load with the very options it shows renews it. Sent for one
- * slot at a time, after a listing, while nobody loads.
+ * lemond counts only traffic through itself as use; a load with the listed options counts as use. Sent for one slot at a
+ * time, after a listing, while nobody loads.
  */
 export function touchOne(move: Move, gone: readonly number[]): void {
   const { known } = move;
@@ -39,7 +39,7 @@ export function touchOne(move: Move, gone: readonly number[]): void {
   }
 }
 
-/** A touch that failed was none: the next listing brings another. */
+/** A failed touch is repeated after the next listing. */
 export function touched(move: Move, slot: SlotRecord | undefined, ok: boolean): void {
   if (slot && !ok) {
     slot.isUsedSinceTouch = true;
@@ -58,7 +58,7 @@ export function keep(move: Move, slot: SlotRecord): void {
   startJob(move, slot, { isOnDemand: true, isKeeping: true, cause: "evicted", request: null });
 }
 
-/** Only where there is room, or where the model that would go is neither kept nor in use. */
+/** Only if there is room, or the model that lemond would evict is neither kept nor in use. */
 export function mayTakeRoom(known: Known, slot: SlotRecord): boolean {
   const { listed, isFull } = othersOfType(known, slot);
   if (!isFull) return true;
@@ -76,7 +76,7 @@ function dueMs({ question, stage, stageUntilMs, againMs }: Job): number {
     case "turn":
     case "unloading":
     case "loading":
-      return Infinity; // An answer brings it on.
+      return Infinity; // It goes on when the answer comes.
     case "draining":
     case "room":
       return stageUntilMs;
@@ -85,7 +85,7 @@ function dueMs({ question, stage, stageUntilMs, againMs }: Job): number {
   }
 }
 
-/** When time alone will change something next. */
+/** The next moment at which time alone changes something. */
 export function wakeAt(known: Known): number {
   let atMs = known.pollQuestion === null ? known.pollDueMs : Infinity;
   for (const { job, held, config, child, isDismissed, backOff, keepBackOff } of known.slots.values()) {

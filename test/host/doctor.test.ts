@@ -231,5 +231,5 @@ test("the executable says it in words, with what to do, and exits with 1", async
   });
   expect([code, stderr]).toEqual([1, ""]);
   expect(stdout).toMatch(/^serious {2}nothing listens at http:\/\/127\.0\.0\.1:9.*\n {9}→ systemctl start lemond/m);
-  expect(stdout).toMatch(/^1 serious, 0 to look at, \d well\n$/m);
+  expect(stdout).toMatch(/^1 serious, 0 warnings, \d ok\n$/m);
 });

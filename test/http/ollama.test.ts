@@ -138,7 +138,7 @@ test("errors are text", async () => {
   for (const [body, status, text] of [
     ["{", 400, "The request body is not valid JSON."],
     ['{"model":5}', 400, "model: expected a string."],
-    ['{"model":"nothing"}', 404, "No slot or upstream for model nothing"],
+    ['{"model":"nothing"}', 404, "Nothing serves model nothing"],
     ['{"model":"far/m"}', 404, "far answers for far/m, and does not speak Ollama's API; ask for it under /v1."],
   ] as const) {
     const response = await stack.post("/api/chat", body);
