@@ -135,6 +135,22 @@ describe("a plain reply", () => {
     await wasLeftAlone(stack);
   });
 
+  test.each([false, true])("with a status that no reply can have is a lost connection (stream: %p)", async (stream) => {
+    for (const status of ["000", "099", "199", "600"]) {
+      await using remote = await startRemote(`HTTP/1.1 ${status} X\r\nContent-Type: text/event-stream\r\n\r\n`);
+      await using stack = await startStack(farAt(remote.url));
+      const response = await stack.chat({ model: "far/m", stream });
+      expect([status, response.status]).toEqual([status, 502]);
+      expect(await errorOf(response)).toMatchObject({
+        code: "dispatch.upstream_unavailable",
+        details: { upstream: "far", error: "RemoteProtocolError", cause: "reset" },
+      });
+      const metrics = await (await fetch(`${stack.url}/metrics`)).text();
+      expect(metrics).toContain('hal0_dispatch_in_flight{upstream="far"} 0');
+      expect(stack.logged("server.internal")).toEqual([]);
+    }
+  });
+
   test("cut short is never shown half", async () => {
     await using stack = await startStack();
     const sim = { raw: base64('{"half":"'.padEnd(5000, "x")), cutAfterBytes: 2000 };

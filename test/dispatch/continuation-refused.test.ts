@@ -55,6 +55,30 @@ describe("a cut stream breaks off as ever", () => {
     await expectBroken(stack, { body: { ...ask, messages: large } }, undefined);
   });
 
+  test("whose prompt is larger than max_reply_mb", async () => {
+    await using stack = await startStack(speaking({}, { server: { maxReplyBytes: 4096 } }));
+    const long = [{ role: "user", content: "x".repeat(8192) }];
+    const reason = "the child answered 200 to its template";
+    await expectBroken(stack, { body: { ...ask, messages: long } }, reason);
+    expect(await outcomes(stack)).toEqual({ refused: 1 });
+  });
+
+  test("whose body can be read and is too deep to be written anew", async () => {
+    await using stack = await startStack(speaking({}));
+    const deep = "[".repeat(100_000) + "]".repeat(100_000);
+    const body = JSON.stringify({ ...ask, sim: { tokens: 400, tokenMs: 20 } }).replace(/\}$/, `,"deep":${deep}}`);
+    const reader = (await stack.post(CHAT, body)).body?.getReader();
+    let text = Buffer.from((await reader?.read())?.value ?? []).toString();
+    await stack.child().kill();
+    for (let step = await reader?.read(); step && !step.done; step = await reader?.read())
+      text += Buffer.from(step.value).toString();
+    expect(text).toMatch(broken);
+    expect(await stack.line("dispatch.stream_interrupted")).toMatchObject({
+      not_continued: "its request cannot be written anew",
+    });
+    await stack.slotIs(({ in_flight, waiting }) => in_flight + waiting === 0);
+  });
+
   test("that an operator unloaded", async () => {
     await using stack = await startStack(speaking({ says: "counted" }, { server: { drainMs: 50 } }));
     const unload = (stack: Stack): unknown => stack.post("/api/slots/primary/unload", {});

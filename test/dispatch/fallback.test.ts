@@ -121,4 +121,6 @@ test("a request that is held longer than fallback_after_s is answered by the fal
   latch.release();
   await stack.slotIs(({ state }) => state === "ready");
   expect(stack.lemond.loads("tiny-a")).toBe(1);
+  const [record] = (await (await fetch(`${stack.url}/api/requests`)).json()) as { waited_ms: number }[];
+  expect(record?.waited_ms).toBeGreaterThanOrEqual(200);
 });

@@ -184,3 +184,12 @@ test("the executable installs itself below a root, runs from there, and takes it
   const gone = Bun.spawnSync([join(host.root, EXECUTABLE), "uninstall", "--purge", "--root", host.root], { env: {} });
   expect([gone.exitCode, gone.stderr.toString(), host.files()]).toEqual([0, "", []]);
 });
+
+test("a reader that closes its pipe ends no dry run", async () => {
+  const program = join(import.meta.dir, "../../src/main.ts");
+  // The reader is gone before the program begins.
+  const script = 'exec 3> >(exit 0); wait $!; exec "$0" "$@" >&3';
+  const command = [process.execPath, program, "install", "--dry-run", "--root", host.root];
+  const child = Bun.spawn(["bash", "-c", script, ...command], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  expect([await child.exited, await child.stderr.text(), readdirSync(host.root)]).toEqual([0, "", []]);
+});

@@ -195,6 +195,9 @@ test("a request whose model only lemond could know hears why lemond does not tel
   expect(details).toMatchObject({ upstream: "lemonade", target: stack.lemond.url });
   expect(details["cause"]).toMatch(/^the model list answered 401: /);
   expect(message).toContain("answered 401");
+  expect(stack.logged("dispatch.forward_failed")).toMatchObject([
+    { level: "error", request_id: headers.get("x-request-id"), upstream: "lemonade", cause: details["cause"] },
+  ]);
   expect(JSON.stringify([message, details, stack.lines])).not.toContain("wrong-key");
 });
 

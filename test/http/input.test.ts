@@ -213,6 +213,17 @@ test("a large body with a control character far inside what is looked at is refu
   expect(JSON.stringify(stack.lines)).not.toContain(CANARY);
 });
 
+test("a key with a control character in a large body is the upstream's to refuse", async () => {
+  await using stack = await startStack();
+  const key = String.raw`"mod\u0065l${"x".repeat(200_000)}`;
+  const body = `{"messages":[{"role":"user","content":"${"y".repeat(100_000)}"}],${key}\n":1}`;
+  const response = await stack.post("/v1/chat/completions", body);
+  expect(response.headers.get("x-hal0-upstream")).toBe("primary");
+  expect(await response.text()).not.toContain("server.internal");
+  expect(stack.child().requests.findLast(({ method }) => method === "POST")?.bodyBytes).toBe(body.length);
+  expect(stack.logged("server.internal")).toEqual([]);
+});
+
 describe("an operator's swap", () => {
   test.each(["", "{", "[]", "5", "null", "{}", '{"model":5}', '{"model":""}', '{"model":null}', '{"Model":"tiny-b"}'])(
     "with the body %p is refused, and nothing is unloaded",

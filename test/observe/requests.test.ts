@@ -232,3 +232,15 @@ test("no record holds a prompt, an answer or a key, and records need a key where
   expect(text).toContain('"status":200');
   for (const secret of ["hello", "token 1", "the-key"]) expect(text).not.toContain(secret);
 });
+
+test("a count larger than any is not counted, and the metrics go on", async () => {
+  await using stack = await startStack();
+  const usage = '{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1e308}}';
+  const raw = btoa(`data: {"choices":[{"delta":{"content":"hi"}}]}\n\ndata: ${usage}\n\ndata: [DONE]\n\n`);
+  // In pieces, so that its speed is reckoned.
+  await (await stack.chat({ stream: true, sim: { raw, contentType: "text/event-stream", chunkBytes: 60 } })).text();
+  expect(await recorded(stack)).toMatchObject({ prompt_tokens: 3, completion_tokens: null, tokens_per_second: null });
+  const metrics = await (await fetch(`${stack.url}/metrics`)).text();
+  expect(metrics).toContain('hal0_dispatch_tokens_total{slot="primary",kind="prompt"} 3');
+  expect(metrics).toContain('hal0_dispatch_tokens_total{slot="primary",kind="completion"} 0');
+});

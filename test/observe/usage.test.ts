@@ -77,6 +77,8 @@ test.each([
   '{"usage":{"prompt_tokens":',
   '{"usage":{"prompt_tokens":"many"}}',
   '{"usage":{"prompt_tokens":-1}}',
+  '{"usage":{"prompt_tokens":1e308,"completion_tokens":1e308},"timings":{"predicted_per_second":1e999}}',
+  `{"usage":{"prompt_tokens":${Number.MAX_SAFE_INTEGER + 1}}}`,
   '{"usage":"none"}',
   '{"usage":{{}',
 ])("a body of %j says nothing of tokens", (body) => {
