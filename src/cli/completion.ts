@@ -3,7 +3,7 @@
 export const shells = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof shells)[number];
 
-/** Options that take a value, and how a shell finds it. */
+/** How a shell completes an option's value. */
 type Value = "file" | "folder" | "any";
 
 interface Option {

@@ -19,7 +19,7 @@ export interface Fit {
   /** May have lost newlines at the end of its thought. */
   readonly recorded: Recorded;
   readonly textTokens: number;
-  /** The prompt that the client's own messages make. */
+  /** The prompt that the child's template makes of the client's own messages. */
   readonly prompt: string;
   /** Null where the prompt was not counted, or could not be. */
   readonly promptTokens: number | null;

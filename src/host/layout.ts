@@ -45,7 +45,7 @@ export function environmentText(hasMadeFolder: boolean): string {
 `;
 }
 
-/** Tells uninstall that install made this user, and nobody else. */
+/** Shows uninstall that install made this user. */
 const USER_MARK = "made by hal0-dispatch install";
 
 export const ADD_USER: readonly string[] = [

@@ -58,7 +58,7 @@ export interface EndedRequest {
   readonly isContinued: boolean;
 }
 
-/** Cuts text of a client or of lemond, which may have any length. */
+/** Most that is kept of a text from a client or lemond, which may have any length. */
 const MOST_NAME_CHARS = 200;
 
 /** A request that has ended, and what its reply said of its tokens. */
