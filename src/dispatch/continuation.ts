@@ -169,11 +169,14 @@ async function attemptToContinue(
       return ended({ kind, recorded, sentTokens: recorded.events, promptTokens: null });
     const answers = await questions(asked);
     if (answers.kind !== "fits") return { outcome: answers.kind, reason: answers.reason };
-    const sentTokens = Math.max(recorded.events, answers.textTokens);
+    // The count includes the whole opening of a thought; the child may have ended inside it, at the client's limit.
+    const sentTokens = Math.min(Math.max(recorded.events, answers.textTokens), tokensLeft(body, 0) ?? Infinity);
     const seam = { kind, recorded, sentTokens, promptTokens: answers.promptTokens };
     if (recorded.end !== "open" || isUsedUp(sentTokens)) {
       if (!isUsageMissing(body, kind, recorded)) return ended({ ...seam, promptTokens: null });
-      return ended({ ...seam, promptTokens: answers.promptTokens ?? (await promptTokens(asked, answers.prompt)) });
+      const counted = answers.promptTokens ?? (await promptTokens(asked, answers.prompt));
+      if (typeof counted !== "number") return { outcome: counted.kind, reason: counted.reason };
+      return ended({ ...seam, promptTokens: counted });
     }
     return await goOn(asked, continuedBody(body, kind, answers.recorded, seam.sentTokens), seam, onComment);
   } catch (error) {

@@ -3,7 +3,7 @@
 import type { Slot } from "../slots/slot.ts";
 import type { Call } from "./call.ts";
 import { drop } from "./drop.ts";
-import { continuedBody, type Fields } from "./eligible.ts";
+import { continuedBody, type Fields, tokensLeft } from "./eligible.ts";
 import { isRecord, parsed } from "./json.ts";
 import { judge } from "./prompts.ts";
 import type { Kind, Recorded } from "./recording.ts";
@@ -62,10 +62,17 @@ export function createQuestions(): (asked: Questioned) => Promise<Answers> {
     const prompt = String(body["prompt"]);
     // The usage of a completion is never left out. A chat's may have pictures, which no text can be counted for.
     const [textTokens, ownTokens] = await Promise.all([
-      tokensOf(asked, { content: recorded.content }),
+      textTokensOf(asked, { content: recorded.content }),
       promptTokens(asked, prompt),
     ]);
-    return { kind: "fits", recorded, textTokens, prompt, promptTokens: ownTokens || null };
+    if (typeof textTokens !== "number") return textTokens;
+    return {
+      kind: "fits",
+      recorded,
+      textTokens,
+      prompt,
+      promptTokens: typeof ownTokens === "number" ? ownTokens : null,
+    };
   };
 }
 
@@ -88,18 +95,27 @@ async function withoutNewlines(asked: Questioned, plain: string): Promise<Answer
 async function fits(asked: Questioned, recorded: Recorded, plain: string, continued: string): Promise<Answers> {
   let common = 0;
   while (common < plain.length && plain[common] === continued[common]) common++;
-  const textTokens = await tokensOf(asked, { content: continued.slice(common), parse_special: true });
+  const textTokens = await textTokensOf(asked, { content: continued.slice(common), parse_special: true });
+  if (typeof textTokens !== "number") return textTokens;
   return { kind: "fits", recorded, textTokens, prompt: plain, promptTokens: null };
 }
 
-/** How many tokens the prompt is, special ones included; 0 where the child does not say. */
-export const promptTokens = (asked: Questioned, content: string): Promise<number> =>
+/** One event may hold several tokens: uncounted, more could be asked for than is left of the client's limit. 0 where it set none. */
+async function textTokensOf(asked: Questioned, question: Fields): Promise<number | NoAnswer> {
+  const tokens = await tokensOf(asked, question);
+  return typeof tokens === "number" || tokensLeft(asked.body, 0) !== null ? tokens : 0;
+}
+
+/** How many tokens the prompt is, special ones included. */
+export const promptTokens = (asked: Questioned, content: string): Promise<number | NoAnswer> =>
   tokensOf(asked, { content, add_special: true, parse_special: true });
 
-async function tokensOf(asked: Questioned, question: Fields): Promise<number> {
+async function tokensOf(asked: Questioned, question: Fields): Promise<number | NoAnswer> {
   const said = await answer(asked, "/tokenize", question);
-  const tokens = said.kind === "answer" && isRecord(said.value) ? said.value["tokens"] : null;
-  return Array.isArray(tokens) ? tokens.length : 0;
+  if (said.kind === "lost") return said;
+  const tokens = isRecord(said.value) ? said.value["tokens"] : null;
+  if (Array.isArray(tokens)) return tokens.length;
+  return { kind: "refused", reason: `the child answered ${said.status} to its tokenizer` };
 }
 
 interface Answer {

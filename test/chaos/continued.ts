@@ -1,5 +1,6 @@
 // Holds a stream that was cut and went on against the undisturbed one: the same text by character, one role, one id, one end,
 // the same usage. Where the pieces lie and how long they took may differ. Pure; each byte of a text is one character.
+import { thought } from "../lemond/child-template.ts";
 import { countTokens } from "../lemond/child-tokens.ts";
 import { isRecord, SEAM } from "./sse-text.ts";
 
@@ -17,42 +18,36 @@ interface Said {
 
 const DONE = "data: [DONE]";
 
-/**
- * What differs, or null where nothing does. Comments have been taken out of `text`. `isUncounted`: the child may not have said
- * how many tokens the text was, so that the answer can be longer than its limit by those that no event showed.
- */
-export function continuedFault(text: string, whole: string, isUncounted: boolean): string | null {
+/** What differs, or null where nothing does. Comments have been taken out of `text`. */
+export function continuedFault(text: string, whole: string): string | null {
   const [said, expected] = [saidIn(text), saidIn(whole)];
   if (typeof said === "string") return said;
   if (typeof expected === "string") return `the undisturbed stream: ${expected}`;
-  const faultOf = (name: "reasoning" | "content" | "roles" | "ends" | "ids" | "models" | "dones"): string[] =>
+  const faults = (["roles", "ids", "models", "dones", "reasoning", "content", "ends"] as const).flatMap((name) =>
     said[name] === expected[name]
       ? []
-      : [`${name}: ${JSON.stringify(said[name])} for ${JSON.stringify(expected[name])}`];
-  const frame = (["roles", "ids", "models", "dones"] as const).flatMap(faultOf);
-  if (isUncounted && frame.length === 0)
-    return `${said.reasoning}${said.content}`.startsWith(`${expected.reasoning}${expected.content}`)
-      ? null
-      : "the text parts";
-  const faults = [
-    ...frame,
-    ...(["reasoning", "content", "ends"] as const).flatMap(faultOf),
-    ...usageFaults(said, expected),
-  ];
-  return faults[0] ?? null;
+      : [`${name}: ${JSON.stringify(said[name])} for ${JSON.stringify(expected[name])}`],
+  );
+  return [...faults, ...usageFaults(said, expected)][0] ?? null;
 }
 
-function usageFaults(said: Said, expected: Said): string[] {
-  const shown = JSON.stringify(said.usage);
-  if (shown === JSON.stringify(expected.usage)) return [];
-  const differs = [`usage: ${shown} for ${JSON.stringify(expected.usage)}`];
-  const tokens = expected.usage?.[1];
-  if (!said.usage || typeof tokens !== "number") return differs;
-  // The last token can be the first half of a character, or the tag of a thought: no event told of it.
-  const text = Buffer.from(expected.content, "latin1").toString();
-  const isUnsaid = expected.reasoning === "" ? tokens > countTokens(text) : expected.ends === '["length"]';
-  const isNothing = expected.content + expected.reasoning === "";
-  return isNothing || (isUnsaid && said.usage[1] === tokens - 1) ? [] : differs;
+/** A stream that was whole but for its usage is counted by its text: the last tokens of a limit can be half a character, or the end of a thought. */
+function usageFaults({ usage }: Said, expected: Said): string[] {
+  const [prompt, tokens] = expected.usage ?? [];
+  const shown = shownTokens(expected);
+  const isFit =
+    JSON.stringify(usage) === JSON.stringify(expected.usage) ||
+    (expected.ends === '["length"]' &&
+      shown < Number(tokens) &&
+      JSON.stringify(usage) === JSON.stringify([prompt, shown, Number(prompt) + shown]));
+  return isFit ? [] : [`usage: ${JSON.stringify(usage)} for ${JSON.stringify(expected.usage)}`];
+}
+
+/** The tokens that are seen in the text; behind a thought that an answer follows, its end was one of them. */
+function shownTokens({ reasoning, content }: Said): number {
+  const begin = reasoning === "" ? "" : `${thought.start}${reasoning}`;
+  const end = reasoning === "" || content === "" ? "" : "</think>\n\n";
+  return countTokens(Buffer.from(`${begin}${end}${content}`, "latin1").toString());
 }
 
 /** Whether anything has been said that another child could go on from. */

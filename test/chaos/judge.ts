@@ -138,8 +138,7 @@ function judgeStream(by: SlotName, text: string, wholes: readonly string[], one:
   if (interruption === null) {
     if (!mayGoOn) return verdict("whole", `neither whole nor interrupted: ${difference(text, wholes)}`);
     const raw = withoutComments(received.body);
-    const isUncounted = seen.wasLoading || seen.losses > 2;
-    const faults = wholes.map((whole) => continuedFault(raw, whole, isUncounted));
+    const faults = wholes.map((whole) => continuedFault(raw, whole));
     if (!faults.includes(null)) return verdict("continued", `not the undisturbed stream: ${faults.join(" / ")}`);
     if (seamsIn(received.body) > 1) return verdict("continued", "more than one seam");
     return verdict("continued", mayLose(plan, seen) ? null : "a stream was continued although nothing was wrong");
@@ -183,6 +182,7 @@ function faultOfBreak(before: string, plan: RequestPlan, told: Told, seen: Circu
     case null:
       return isContinued && isExcused ? null : "not continued, and the log does not say why";
     case "the child answered 503 to its template":
+    case "the child answered 503 to its tokenizer":
     case "the child answered 503":
       return seen.wasLoading ? null : `not continued: ${notContinued}`;
     default:

@@ -79,6 +79,23 @@ describe("a cut stream breaks off as ever", () => {
     await stack.slotIs(({ in_flight, waiting }) => in_flight + waiting === 0);
   });
 
+  test("whose child does not count the text, so that more could come than the client's limit", async () => {
+    await using stack = await startStack(speaking({ says: "words", template: "qwen3" }));
+    await stack.child().set({ closeOnPath: "/tokenize" });
+    const text = await (
+      await stack.post(CHAT, { ...ask, max_tokens: 7, sim: { cutAfterBytes: 1000, tokenMs: 5 } })
+    ).text();
+    expect(text).toMatch(broken);
+    expect(text).not.toContain(": continued");
+    expect(await outcomes(stack)).toEqual({ lost: 1 });
+    // Without a limit nothing can be exceeded.
+    const free = await (
+      await stack.post(CHAT, { ...ask, max_tokens: null, sim: { cutAfterBytes: 1000, tokenMs: 5 } })
+    ).text();
+    expect(free).toContain(": continued");
+    expect(await outcomes(stack)).toEqual({ lost: 1, continued: 1 });
+  });
+
   test("that an operator unloaded", async () => {
     await using stack = await startStack(speaking({ says: "counted" }, { server: { drainMs: 50 } }));
     const unload = (stack: Stack): unknown => stack.post("/api/slots/primary/unload", {});

@@ -118,6 +118,22 @@ describe("a cut chat goes on", () => {
     expect(await outcomes(stack)).toEqual({ continued: 1 });
   });
 
+  test("to its end alone, with no more tokens counted than the client's limit", async () => {
+    await using stack = await startStack(speaking({ says: "words", template: "qwen3" }));
+    for (const max_tokens of [1, 2]) {
+      const body = { ...ask, max_tokens };
+      const whole = await undisturbed(stack, body);
+      const end = { ...body, sim: { cutAfterBytes: 600, tokenMs: 5 } };
+      const text = await (await stack.post(CHAT, end)).text();
+      expect(heard(text)).toEqual({ ...whole, usage: heard(text).usage });
+      expect(heard(text).usage).toMatchObject({
+        prompt_tokens: whole.usage?.prompt_tokens,
+        completion_tokens: max_tokens,
+      });
+    }
+    expect(await outcomes(stack)).toEqual({ continued: 2 });
+  });
+
   test("although its stop sequence lies across the seam", async () => {
     const text = "Rot, grün und blau. Das war es, mehr nicht, und damit ist Schluss.";
     await using stack = await startStack(speaking({ text }));

@@ -38,6 +38,7 @@ function main(): void {
     const isHealth = exchange.method === "GET" && /^(\/v1)?\/health$/.test(exchange.path);
     if (faults.resetReused === true && exchange.nth > 1) return exchange.cut("rst");
     if (exchange.method === "POST") {
+      if (faults.closeOnPath === exchange.path) return exchange.cut("fin");
       if (toClose > 0) {
         toClose -= 1;
         return exchange.cut("fin");

@@ -103,6 +103,8 @@ export interface Faults {
   readonly closeBeforeReply?: number;
   /** The next N POSTs: read, then RST. */
   readonly resetBeforeReply?: number;
+  /** POSTs to that path: read, then FIN with no byte. */
+  readonly closeOnPath?: string;
   /** The next POST is this child's last: it kills itself there. `after-headers` and later need a reply that streams or has a body. */
   readonly dieOnPost?: { readonly when: DeathPoint };
   /** Take connections, answer nothing; streams in flight fall silent. */
