@@ -1,6 +1,6 @@
 // What doctor has seen, and what it says of it: shapes alone.
 import type { Config, LemonadeConfig, SlotConfig } from "../config/config.ts";
-import type { HealthAnswer, LoadedModel } from "../lemonade/lemonade.ts";
+import type { HealthAnswer, LoadedModel } from "../lemonade/listing.ts";
 import type { ChildSign } from "../slots/repair.ts";
 
 export interface Finding {

@@ -1,6 +1,6 @@
 // What doctor says of one lemond: where it is, whether it answers, the slots' models, the room for them, and their processes. Pure.
 import { plainModel } from "../lemonade/names.ts";
-import type { Listing } from "../lemonade/lemonade.ts";
+import type { Listing } from "../lemonade/listing.ts";
 import { type Finding, type ListedModel, ok, type SeenChild, type SeenLemond, serious, warning } from "./finding.ts";
 
 export function lemondFindings(lemond: SeenLemond): Finding[] {

@@ -3,7 +3,7 @@
 import type { FixedRoute } from "./fixed-route.ts";
 import type { Log, LogLine } from "../observe/log.ts";
 import type { Records } from "../observe/records.ts";
-import { typeOfLabels } from "../lemonade/lemonade.ts";
+import { typeOfLabels } from "../lemonade/models.ts";
 import { findModel } from "../lemonade/names.ts";
 import { evictedFor } from "../lemonade/room.ts";
 import type { Slots } from "../slots/slots.ts";

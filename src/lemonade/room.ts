@@ -1,5 +1,5 @@
 // Which models lemond would unload to make room for another. Pure: predicts what lemond decides.
-import type { Listing } from "./lemonade.ts";
+import type { Listing } from "./listing.ts";
 
 /** Those used longest ago go first. Empty where there is room, or where lemond has said nothing yet. */
 export function evictedFor(listing: Listing | null, model: string, type: string): string[] {

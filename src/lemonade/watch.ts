@@ -1,10 +1,12 @@
 // Puts step.ts's questions to lemond and its children, and reports the answers as events. Watches the processes of
 // the children that can be seen here. Judges nothing.
-import type { Child, ChildQuestion, Event } from "../slots/known.ts";
+import type { ChildQuestion, Event } from "../slots/events.ts";
+import type { Child } from "../slots/known.ts";
 import type { ChildEvidence } from "../slots/repair.ts";
 import type { Clock } from "../observe/clock.ts";
 import type { Log } from "../observe/log.ts";
-import type { Lemonade, Listing } from "./lemonade.ts";
+import type { Lemonade } from "./lemonade.ts";
+import type { Listing } from "./listing.ts";
 import type { Probe } from "./probe.ts";
 import { type ProcessWatch, watchChild } from "./process.ts";
 

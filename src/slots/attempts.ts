@@ -8,7 +8,9 @@ import type { Places } from "../lemonade/places.ts";
 import type { Probe } from "../lemonade/probe.ts";
 import type { ProcessWatch } from "../lemonade/process.ts";
 import { failureOf } from "./failures.ts";
-import type { Child, Event, Failure, Request, Settings, SlotRecord } from "./known.ts";
+import type { Event } from "./events.ts";
+import type { Failure } from "./failures.ts";
+import type { Child, Request, Settings, SlotRecord } from "./known.ts";
 
 export interface AttemptsDeps {
   readonly lemonade: Pick<Lemonade, "url" | "keyHeaders">;

@@ -1,8 +1,9 @@
 // The checking stage of a job: the evidence of lemond and the child, and what follows from it by the table of repair.ts.
-import type { HealthAnswer } from "../lemonade/lemonade.ts";
+import type { HealthAnswer } from "../lemonade/listing.ts";
 import { adopt, bury, childOf, isListedAs, serveByName } from "./children.ts";
 import { abandonJob, askChild, askLemond, endJob, failJob, isWanted, pause, tell } from "./jobs.ts";
-import type { Job, Known, Move, SlotRecord } from "./known.ts";
+import type { Move } from "./events.ts";
+import type { Job, Known, SlotRecord } from "./known.ts";
 import { beginLoad, beginUnload } from "./loads.ts";
 import { type LemondEvidence, remedyOf } from "./repair.ts";
 import { listedFor, needsNoLoad, othersOfType } from "./roster.ts";

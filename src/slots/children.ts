@@ -1,9 +1,10 @@
 // Which child a slot has: adopted, found dead, let go of. Reads lemond's listings; starts no repair and no load.
 import type { SlotConfig } from "../config/config.ts";
 import type { LossCause } from "../dispatch/attempt.ts";
-import { isShared, type Listing, type LoadedModel } from "../lemonade/lemonade.ts";
+import { isShared, type Listing, type LoadedModel } from "../lemonade/listing.ts";
 import { afterFailure, NO_BACK_OFF } from "./backoff.ts";
-import { type Child, type ChildQuestion, type Move, nextId, type SlotRecord } from "./known.ts";
+import { type ChildQuestion, type Move, nextId } from "./events.ts";
+import type { Child, SlotRecord } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
 import { isSameModel, listedFor, needsNoLoad, typeOf } from "./roster.ts";
 import type { SlotState } from "./transitions.ts";

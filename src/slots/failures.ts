@@ -1,7 +1,65 @@
-// The error that a client gets when its slot gave no reply. Pure.
+// Why a request gets no reply from its slot: as step.ts decides it, and the error that the client gets for it. Pure.
+import type { Lost } from "../dispatch/attempt.ts";
 import type { Sent } from "../dispatch/call.ts";
 import { DispatchError } from "../http/errors.ts";
-import type { Failure, SlotRecord } from "./known.ts";
+import { retryAfterS, secondsUntil } from "./backoff.ts";
+import { type Phase, phaseOf } from "./jobs.ts";
+import type { Known, Label, Request, SlotRecord } from "./known.ts";
+
+export type Failure =
+  | LostFailure
+  | { readonly kind: "loading"; readonly phase: Phase; readonly model: string; readonly retryAfterS: number }
+  /** The slot has another model by now, or has been taken out of the configuration. */
+  | { readonly kind: "elsewhere" }
+  | { readonly kind: "overloaded"; readonly waiting: number; readonly limit: number }
+  | { readonly kind: "draining" };
+
+interface LostFailure {
+  readonly kind: "lost";
+  readonly lost: Lost;
+  readonly label: Label | null;
+  /** What lemond said if nothing could be dialled, or why the wait was in vain. */
+  readonly reason: string | null;
+  readonly retryAfterS: number | null;
+  /** It was sent twice. */
+  readonly isRepeated: boolean;
+}
+
+/** `second`: how its second attempt was lost. */
+export function lostFailure(
+  known: Known,
+  slot: SlotRecord,
+  request: Request,
+  label: Label | null,
+  reason: string | null,
+  second: Lost | null = null,
+): LostFailure {
+  const backOffS = secondsUntil(slot.backOff.untilMs, known.nowMs);
+  const cause = slot.dead === null ? "not loaded" : "evicted";
+  return {
+    kind: "lost",
+    lost: second ?? request.loss?.lost ?? { kind: "lost", error: "ConnectError", cause },
+    label,
+    reason: request.loss ? null : reason,
+    retryAfterS: backOffS > 0 ? backOffS : null,
+    isRepeated: second !== null,
+  };
+}
+
+/** It was held in vain until its time was over. */
+export function lateFailure(known: Known, slot: SlotRecord, request: Request, reason: string | null): Failure {
+  return { ...lostFailure(known, slot, request, "failed", reason), retryAfterS: retryAfter(known, slot) };
+}
+
+export function loadingFailure(known: Known, slot: SlotRecord): Failure {
+  const model = slot.job?.order?.model ?? slot.model;
+  return { kind: "loading", phase: phaseOf(slot.job), model, retryAfterS: retryAfter(known, slot) };
+}
+
+function retryAfter({ nowMs }: Known, { state, loadStartedMs, loadTimesMs }: SlotRecord): number {
+  const isLoading = state === "starting" || state === "warming";
+  return retryAfterS(loadTimesMs, isLoading && loadStartedMs !== null ? nowMs - loadStartedMs : 0);
+}
 
 /** `target`: the URL last dialled, else lemond's. A lost connection stays a value, the rest are errors. */
 export function failureOf(failure: Failure, slot: SlotRecord, target: string): Sent | DispatchError {

@@ -3,17 +3,8 @@
 import type { LossCause } from "../dispatch/attempt.ts";
 import { afterFailure, secondsUntil } from "./backoff.ts";
 import { bury, childOf, enter, forgetUnused, isDialled, isSharedUrl } from "./children.ts";
-import {
-  type Job,
-  type Label,
-  type Move,
-  nextId,
-  type Order,
-  type OrderFault,
-  type Phase,
-  type SlotRecord,
-  type Stage,
-} from "./known.ts";
+import { type Move, nextId, type OrderFault } from "./events.ts";
+import type { Job, Label, Order, SlotRecord, Stage } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
 import { endWaits } from "./requests.ts";
 import { partnersOf } from "./roster.ts";
@@ -177,7 +168,7 @@ function close(move: Move, slot: SlotRecord, job: Job, label: Label | null, reas
   forgetUnused(move, job.fresh?.child ?? null);
 }
 
-const PHASE: Record<Stage, Phase> = {
+const PHASE = {
   draining: "draining",
   checking: "checking",
   turn: "waiting",
@@ -187,7 +178,10 @@ const PHASE: Record<Stage, Phase> = {
   loading: "loading",
   "reading back": "loading",
   warming: "warming",
-};
+} as const satisfies Record<Stage, string>;
+
+/** The stage as clients read it. */
+export type Phase = (typeof PHASE)[Stage];
 
 export const phaseOf = (job: Job | null): Phase => (job ? PHASE[job.stage] : "checking");
 

@@ -1,7 +1,8 @@
 // Keeps the slots of one lemond: tells step.ts what happens, carries out what it decides, and wakes it when time is up.
 // Decides nothing itself.
 import type { SlotConfig } from "../config/config.ts";
-import { type KnownModel, type Lemonade, type LemondReply, typeOfLabels } from "../lemonade/lemonade.ts";
+import type { Lemonade, LemondReply } from "../lemonade/lemonade.ts";
+import { createModels } from "../lemonade/models.ts";
 import { createPlaces, placesOf } from "../lemonade/places.ts";
 import type { Probe } from "../lemonade/probe.ts";
 import { watchSilence } from "../lemonade/silence.ts";
@@ -10,7 +11,8 @@ import type { Clock } from "../observe/clock.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createAttempts } from "./attempts.ts";
-import type { Effect, Event, Settings, SlotRecord } from "./known.ts";
+import type { Effect, Event } from "./events.ts";
+import type { Settings, SlotRecord } from "./known.ts";
 import { underWay } from "./requests.ts";
 import { implicitOf, ownerOf, slotsShown } from "./roster.ts";
 import { createSlot, type OrderEnd, type RepairRecord, type Slot, type TakeOrder } from "./slot.ts";
@@ -44,8 +46,6 @@ interface Ordered {
 
 export type Keeper = ReturnType<typeof createKeeper>;
 
-/** How long a model list is used before lemond is asked again, so that a model just pulled can be named. */
-const MODELS_FRESH_MS = 2000;
 const TOUCH_ANSWER_MS = 3000;
 
 export function createKeeper(deps: KeeperDeps) {
@@ -100,6 +100,7 @@ export function createKeeper(deps: KeeperDeps) {
     happen({ kind: "wake" });
   };
 
+  const models = createModels({ ...deps, happen });
   const watch = createWatch({ ...deps, happen });
   const places = createPlaces(() => placesOf(deps.maxRequests(), known.listing?.version));
   const attempts = createAttempts({
@@ -127,7 +128,7 @@ export function createKeeper(deps: KeeperDeps) {
       case "ask-lemond":
         return void watch.askLemond(effect.question);
       case "ask-models":
-        return void (asking ??= askModels());
+        return void models.ask();
       case "ask-child":
         return void watch.askChild(effect);
       case "open":
@@ -202,21 +203,6 @@ export function createKeeper(deps: KeeperDeps) {
 
   happen({ kind: "configured", settings: deps.settings, slots: deps.slots });
 
-  let models: readonly KnownModel[] | null = null;
-  let modelNames: readonly string[] = [];
-  let modelsAskedMs = -Infinity;
-  let asking: Promise<void> | null = null;
-  const askModels = async (): Promise<void> => {
-    const answer = await lemonade.models();
-    asking = null;
-    modelsAskedMs = answer ? clock.now() : -Infinity;
-    if (!answer) return;
-    models = answer;
-    modelNames = answer.map(({ id }) => id);
-    const kindOf = ({ labels, recipe }: KnownModel) => ({ type: typeOfLabels(labels), recipe: `${recipe ?? ""}` });
-    happen({ kind: "models", models: Object.fromEntries(answer.map((model) => [model.id, kindOf(model)])) });
-  };
-
   return {
     name: deps.name,
     known,
@@ -235,17 +221,12 @@ export function createKeeper(deps: KeeperDeps) {
       if (!record) throw new Error(`no slot was made for ${model}`);
       return slotOf(record);
     },
-    /** What lemond could load, by its last answer; null before the first. */
-    models: async (): Promise<readonly KnownModel[] | null> => {
-      if (clock.now() - modelsAskedMs >= MODELS_FRESH_MS) await (asking ??= askModels());
-      return models;
-    },
-    knownModels: (): readonly string[] => modelNames,
+    models,
     /** Asks lemond for the first time; resolves when it has listed what is loaded and loadable, or refused. */
     start: async (): Promise<void> => {
       happen({ kind: "wake" });
       await watch.firstAnswer;
-      await asking;
+      await models.answered();
     },
     configure: (settings: Settings, configs: readonly SlotConfig[]): void => {
       happen({ kind: "configured", settings, slots: configs });

@@ -1,8 +1,10 @@
 // An unload or a load that was sent to lemond, the read-back of where the model is now, and the wait until its child serves.
-import type { Done, HealthAnswer } from "../lemonade/lemonade.ts";
+import type { Done } from "../lemonade/lemonade.ts";
+import type { HealthAnswer } from "../lemonade/listing.ts";
 import { adopt, childOf, enter, isDialled, isListedAs, openChild, release, serveByName } from "./children.ts";
 import { askChild, askLemond, ASK_AGAIN_MS, endJob, enterStage, failJob, pause, tell } from "./jobs.ts";
-import type { Job, Move, SlotRecord } from "./known.ts";
+import type { Move } from "./events.ts";
+import type { Job, SlotRecord } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
 import { listedFor, othersOfType } from "./roster.ts";
 import { lookAgain } from "./turns.ts";

@@ -1,9 +1,10 @@
 // The requests of a slot: which are dialled, which are held, and what follows a lost connection. At most two attempts each.
 import type { LossCause, Lost } from "../dispatch/attempt.ts";
-import { retryAfterS, secondsUntil } from "./backoff.ts";
 import { childOf, followUse, forgetUnused, isDialled, isSharedUrl } from "./children.ts";
-import { isLoading, phaseOf, startJob, waitReason } from "./jobs.ts";
-import type { Child, Failure, Job, Known, Label, Move, NewRequest, Request, SlotRecord } from "./known.ts";
+import type { JobEnd, Move, NewRequest } from "./events.ts";
+import { type Failure, lateFailure, loadingFailure, lostFailure } from "./failures.ts";
+import { isLoading, startJob, waitReason } from "./jobs.ts";
+import type { Child, Job, Known, Label, Request, SlotRecord } from "./known.ts";
 import { type Way, wayOf } from "./repair.ts";
 import { actingOn, isSameModel, isShown, wantedModel } from "./roster.ts";
 
@@ -45,7 +46,7 @@ export function decide(move: Move, slot: SlotRecord, request: Request): void {
     jobUnderWay: slot.job !== null,
     hasChild: child !== null,
     backsOff: slot.backOff.untilMs > move.known.nowMs,
-    isClaimed: child !== null && isClaimed(move, child.type),
+    isClaimed: child !== null && move.known.turn?.claim === child.type,
   });
   follow(move, slot, request, child, way);
 }
@@ -55,20 +56,19 @@ function follow(move: Move, slot: SlotRecord, request: Request, child: Child | n
     case "gate":
       if (slot.config.gate === "reject") {
         const acting = actingOn(move.known, slot) ?? slot;
-        return answer(move, slot, request, loadingFailure(move, acting));
+        return answer(move, slot, request, loadingFailure(move.known, acting));
       }
       return hold(move, slot, request);
     case "retarget":
-      request.label = "retargeted";
-      return child ? dial(move, slot, request, child) : undefined;
     case "dial":
+      if (way === "retarget") request.label = "retargeted";
       return child ? dial(move, slot, request, child) : undefined;
     case "join":
     case "wait":
       return hold(move, slot, request);
     case "back-off":
       move.effects.push({ do: "tell-job", end: backedOff(slot, request) });
-      return answer(move, slot, request, lostFailure(move, slot, request, "backed_off", slot.lastError));
+      return answer(move, slot, request, lostFailure(move.known, slot, request, "backed_off", slot.lastError));
     case "repair":
       hold(move, slot, request);
       if (!move.known.requests.has(request.id)) return; // Too many wait.
@@ -81,8 +81,6 @@ function follow(move: Move, slot: SlotRecord, request: Request, child: Child | n
       });
   }
 }
-
-const isClaimed = ({ known }: Move, type: string): boolean => known.turn !== null && known.turn.claim === type;
 
 function dial(move: Move, slot: SlotRecord, request: Request, child: Child): void {
   unhold(move, slot, request);
@@ -168,7 +166,12 @@ export function lose(move: Move, request: Request, lost: Lost): void {
   if (!slot || !child) return;
   if (lost.cause === "stopping") return answer(move, slot, request, { kind: "draining" });
   if (request.attempts > 1)
-    return answer(move, slot, request, lostFailure(move, slot, { ...request, loss: null }, request.label, null, lost));
+    return answer(
+      move,
+      slot,
+      request,
+      lostFailure(move.known, slot, { ...request, loss: null }, request.label, null, lost),
+    );
   request.loss = { lost, generation, duringJob: slot.job?.id ?? null, isRepaired: false };
   if (!actingOn(move.known, slot)) move.effects.push({ do: "tell-loss", request, slot });
   decide(move, slot, request);
@@ -207,14 +210,10 @@ export function answerLate(move: Move, slot: SlotRecord): void {
     if (!request || request.heldUntilMs > move.known.nowMs) continue;
     // "Loading" is only said during a load: a question to lemond, or a wait for a turn or for room, is no load.
     const acting = actingOn(move.known, slot);
-    if (acting || (slot.job && isLoading(slot.job))) answer(move, slot, request, loadingFailure(move, acting ?? slot));
-    else answer(move, slot, request, lateFailure(move, slot, request, waitReason(slot.job)));
+    if (acting || (slot.job && isLoading(slot.job)))
+      answer(move, slot, request, loadingFailure(move.known, acting ?? slot));
+    else answer(move, slot, request, lateFailure(move.known, slot, request, waitReason(slot.job)));
   }
-}
-
-function lateFailure(move: Move, slot: SlotRecord, request: Request, reason: string | null): Failure {
-  const failure = lostFailure(move, slot, request, "failed", reason);
-  return failure.kind === "lost" ? { ...failure, retryAfterS: retryAfter(move, slot) } : failure;
 }
 
 function answer(move: Move, slot: SlotRecord, request: Request, failure: Failure): void {
@@ -232,9 +231,9 @@ export function endWaits(move: Move, slot: SlotRecord, job: Job, label: Label, r
     if (label === "failed") {
       // Requests that only waited may still be sent to a child that nobody found dead.
       if ((loss && !loss.isRepaired) || slot.child === null)
-        answer(move, slot, request, lostFailure(move, slot, request, label, loss ? null : reason));
+        answer(move, slot, request, lostFailure(move.known, slot, request, label, loss ? null : reason));
       else if (request.heldUntilMs <= move.known.nowMs)
-        answer(move, slot, request, lateFailure(move, slot, request, reason));
+        answer(move, slot, request, lateFailure(move.known, slot, request, reason));
       continue;
     }
     request.label = label;
@@ -242,46 +241,7 @@ export function endWaits(move: Move, slot: SlotRecord, job: Job, label: Label, r
   }
 }
 
-function lostFailure(
-  { known }: Move,
-  slot: SlotRecord,
-  request: Request,
-  label: Label | null,
-  reason: string | null,
-  second: Lost | null = null,
-): Failure {
-  const backOffS = secondsUntil(slot.backOff.untilMs, known.nowMs);
-  const cause = slot.dead === null ? "not loaded" : "evicted";
-  return {
-    kind: "lost",
-    lost: second ?? request.loss?.lost ?? { kind: "lost", error: "ConnectError", cause },
-    label,
-    reason: request.loss ? null : reason,
-    retryAfterS: backOffS > 0 ? backOffS : null,
-    isRepeated: second !== null,
-  };
-}
-
-function loadingFailure(move: Move, slot: SlotRecord): Failure {
-  const model = slot.job?.order?.model ?? slot.model;
-  return { kind: "loading", phase: phaseOf(slot.job), model, retryAfterS: retryAfter(move, slot) };
-}
-
-export function retryAfter({ known }: Move, slot: SlotRecord): number {
-  const isLoading = (slot.state === "starting" || slot.state === "warming") && slot.loadStartedMs !== null;
-  return retryAfterS(slot.loadTimesMs, isLoading ? known.nowMs - (slot.loadStartedMs ?? 0) : 0);
-}
-
-function backedOff(slot: SlotRecord, request: Request) {
-  return {
-    slot,
-    cause: request.loss?.lost.cause ?? "evicted",
-    outcome: "backed_off" as const,
-    reason: slot.lastError,
-    from: null,
-    to: null,
-    durationMs: 0,
-    request: request.name,
-    isLoss: true,
-  };
+function backedOff(slot: SlotRecord, request: Request): JobEnd {
+  const ended = { outcome: "backed_off", reason: slot.lastError, from: null, to: null, durationMs: 0 } as const;
+  return { ...ended, slot, cause: request.loss?.lost.cause ?? "evicted", request: request.name, isLoss: true };
 }

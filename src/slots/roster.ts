@@ -2,10 +2,11 @@
 // lemond's that no section names. Model names are compared as written first, then without lemond's prefixes.
 import type { SlotConfig } from "../config/config.ts";
 import { plainModel } from "../lemonade/names.ts";
-import type { LoadedModel } from "../lemonade/lemonade.ts";
+import type { LoadedModel } from "../lemonade/listing.ts";
 import { NO_BACK_OFF } from "./backoff.ts";
 import { forgetUnused } from "./children.ts";
-import { type Known, type Move, nextId, type Order, type Settings, type SlotRecord } from "./known.ts";
+import { type Move, nextId } from "./events.ts";
+import type { Known, Order, Settings, SlotRecord } from "./known.ts";
 
 /** The model that the slot will have when the order under way has ended. */
 export const wantedModel = ({ job, model }: SlotRecord): string => job?.order?.model ?? model;

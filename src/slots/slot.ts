@@ -9,7 +9,8 @@ import type { Metrics } from "../observe/metrics.ts";
 import type { Attempts } from "./attempts.ts";
 import { medianMs } from "./backoff.ts";
 import { phaseOf } from "./jobs.ts";
-import type { Action, Forward, JobEnd, Known, Label, OrderFault, Request, SlotRecord } from "./known.ts";
+import type { JobEnd, OrderFault } from "./events.ts";
+import type { Action, Forward, Known, Label, Request, SlotRecord } from "./known.ts";
 
 export type TakeOrder = (slot: number, action: Action, model: string, forward: Forward | null) => Promise<OrderEnd>;
 

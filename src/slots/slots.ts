@@ -85,11 +85,11 @@ export function createSlots(deps: SlotsDeps) {
     ownerOf: (slot: Slot, model: string): Slot | undefined =>
       [...keepers.values()].find((keeper) => keeper.slots().includes(slot))?.ownerOf(model),
     /** What the first lemond could load, by its last answer; null before the first. */
-    models: first.models,
+    models: first.models.list,
     names: (remotes: Names["remotes"]): Names => ({
       slots: configured,
       remotes,
-      lemondModels: config.lemonade.autoSlots ? first.knownModels() : [],
+      lemondModels: config.lemonade.autoSlots ? first.models.names() : [],
       loadedModel: config.lemonade.autoSlots ? (first.known.listing?.modelLoaded ?? null) : null,
     }),
     /** Carries out an operator's order. Throws DispatchError: `slot.busy`, `slot.load_failed`, `dispatch.upstream_unavailable`. */

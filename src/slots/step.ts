@@ -4,7 +4,8 @@
 import { check, wasBlocked, weigh } from "./check.ts";
 import { childOf, disown, examined, observe, portRefused, serveByName, suspectAll } from "./children.ts";
 import { askChild, askLemond, tellOrder } from "./jobs.ts";
-import type { Effect, Event, Job, Known, Move, Settings, SlotRecord } from "./known.ts";
+import type { Effect, Event, Move } from "./events.ts";
+import type { Job, Known, Settings, SlotRecord } from "./known.ts";
 import { beginLoad, loaded, noteUnload, readBack, warm } from "./loads.ts";
 import { drain, takeDown, takenDown, takeOrder, unloadedByOrder } from "./orders.ts";
 import { answerLate, arrive, decideHeld, end, interrupt, loading, lose } from "./requests.ts";

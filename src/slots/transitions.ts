@@ -1,7 +1,5 @@
 // The states of a slot and which follows which. Pure.
 
-export type SlotState = "offline" | "starting" | "warming" | "ready" | "serving" | "idle" | "unloading" | "error";
-
 export const SLOT_STATES = [
   "offline",
   "starting",
@@ -12,6 +10,8 @@ export const SLOT_STATES = [
   "unloading",
   "error",
 ] as const;
+
+export type SlotState = (typeof SLOT_STATES)[number];
 
 /**
  * Any state may become `error`. `ready` from `offline` and `error` is the adoption of a child that somebody else loaded;

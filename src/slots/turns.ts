@@ -1,9 +1,10 @@
 // Loads take turns: lemond loads one model at a time, and a load that is not read back leaves others with stale facts.
 // The job that has the turn also waits here for room, and for another client's model to fall idle.
-import type { LoadedModel } from "../lemonade/lemonade.ts";
+import type { LoadedModel } from "../lemonade/listing.ts";
 import { childOf, isListedAs } from "./children.ts";
 import { abandonJob, ASK_AGAIN_MS, isWanted, enterStage, pause } from "./jobs.ts";
-import type { Job, Move, SlotRecord } from "./known.ts";
+import type { Move } from "./events.ts";
+import type { Job, SlotRecord } from "./known.ts";
 import { othersOfType, typeOf } from "./roster.ts";
 
 /** The longest wait for others. */

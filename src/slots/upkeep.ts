@@ -2,7 +2,8 @@
 // and kept models are loaded.
 import { isListedAs, childOf, enter } from "./children.ts";
 import { startJob } from "./jobs.ts";
-import { type Job, type Known, type Move, nextId, type SlotRecord } from "./known.ts";
+import { type Move, nextId } from "./events.ts";
+import type { Job, Known, SlotRecord } from "./known.ts";
 import { listedFor, needsNoLoad, othersOfType } from "./roster.ts";
 import { endTurn } from "./turns.ts";
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Config } from "../../src/config/config.ts";
 import type { Finding, Seen, SeenLemond } from "../../src/host/finding.ts";
 import { findings } from "../../src/host/findings.ts";
-import type { LoadedModel } from "../../src/lemonade/lemonade.ts";
+import type { LoadedModel } from "../../src/lemonade/listing.ts";
 import { stackConfig } from "../stack.ts";
 
 const VERSION = "0.0.0-test";

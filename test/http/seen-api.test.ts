@@ -1,7 +1,7 @@
 // What the page and scripts look at: the log's last lines, every model with what its load would cost, the README.
 import { expect, test } from "bun:test";
 import type { ModelEntry } from "../../src/http/seen-api.ts";
-import type { Listing, LoadedModel } from "../../src/lemonade/lemonade.ts";
+import type { Listing, LoadedModel } from "../../src/lemonade/listing.ts";
 import { evictedFor } from "../../src/lemonade/room.ts";
 import type { LogLine } from "../../src/observe/log.ts";
 import { follow } from "../feed.ts";

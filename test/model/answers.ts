@@ -1,6 +1,8 @@
 // The answers that lemond and its children may give: each outcome of each question is a kind of move, where the budget allows it.
-import type { Done, HealthAnswer } from "../../src/lemonade/lemonade.ts";
-import type { Child, ChildQuestion } from "../../src/slots/known.ts";
+import type { Done } from "../../src/lemonade/lemonade.ts";
+import type { HealthAnswer } from "../../src/lemonade/listing.ts";
+import type { ChildQuestion } from "../../src/slots/events.ts";
+import type { Child } from "../../src/slots/known.ts";
 import { forgetSent, happen, mayPass, passUntil, SILENCE_MS } from "./happen.ts";
 import {
   checkpointOf,

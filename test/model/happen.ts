@@ -1,5 +1,5 @@
 // One event given to the real step(), and its effects carried out against the lemond of the exploration.
-import type { Effect, Event } from "../../src/slots/known.ts";
+import type { Effect, Event } from "../../src/slots/events.ts";
 import { step } from "../../src/slots/step.ts";
 import { wakeAt } from "../../src/slots/upkeep.ts";
 import { makeRoom, type Process } from "./lemond.ts";

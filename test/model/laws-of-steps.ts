@@ -1,7 +1,9 @@
 // The laws that one step must keep (DESIGN.md section 3): what it sends, whom it dials and answers, what it lets go of. Judged
 // against the lemond of the exploration, which knows what is really there.
 import { plainModel } from "../../src/lemonade/names.ts";
-import type { Effect, Event, Failure, Known, Request, SlotRecord, Stage } from "../../src/slots/known.ts";
+import type { Effect, Event } from "../../src/slots/events.ts";
+import type { Failure } from "../../src/slots/failures.ts";
+import type { Known, Request, SlotRecord, Stage } from "../../src/slots/known.ts";
 import { mayFollow } from "../../src/slots/transitions.ts";
 import { checkpointOf, isAlive, listedOf, VISITOR } from "./lemond.ts";
 import type { Sent, World } from "./world.ts";

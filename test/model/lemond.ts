@@ -1,7 +1,7 @@
 // A lemond that exists only in memory: what it lists in the order of use, which processes run, and one other client that
 // loads a model of its own. A model of the real one (DESIGN.md section 2); decides nothing about our slots.
 import type { Child } from "../../src/slots/known.ts";
-import type { Listing, LoadedModel } from "../../src/lemonade/lemonade.ts";
+import type { Listing, LoadedModel } from "../../src/lemonade/listing.ts";
 
 /** `loading`: its port says 503. `wedged`: it outlived its lemond; it listens, and answers no chat. */
 export type Health = "running" | "loading" | "wedged";

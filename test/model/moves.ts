@@ -1,6 +1,6 @@
 // What may happen next in a world, whoever makes it happen. A move is a kind and a target (a request, an order, a pending
 // answer, a child), so that a run can be told in words and made again.
-import type { Event } from "../../src/slots/known.ts";
+import type { Event } from "../../src/slots/events.ts";
 import { answers } from "./answers.ts";
 import { happen, forgetSent, mayPass, nextWakeMs, noteCut, over, wake } from "./happen.ts";
 import { evictAll, isAlive, kill, listedOf, makeRoom, serverOf, start, touch, VISITOR } from "./lemond.ts";

@@ -1,8 +1,9 @@
 // Everything that one moment of the exploration consists of: what the slots know (the real state), the lemond that they know it
 // of, the answers still to come, and how much trouble may still happen. Plain data, cloned for every move.
 import type { SlotConfig } from "../../src/config/config.ts";
-import type { HealthAnswer } from "../../src/lemonade/lemonade.ts";
-import type { Action, ChildQuestion, Job, Known, Settings, SlotRecord } from "../../src/slots/known.ts";
+import type { HealthAnswer } from "../../src/lemonade/listing.ts";
+import type { ChildQuestion } from "../../src/slots/events.ts";
+import type { Action, Job, Known, Settings, SlotRecord } from "../../src/slots/known.ts";
 import type { Lemond } from "./lemond.ts";
 
 /** A request of a client, addressed to a slot by its name or to a model. */

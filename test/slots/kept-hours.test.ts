@@ -2,8 +2,10 @@
 // fails is tried less and less, and nobody's model is taken in turns.
 import { describe, expect, test } from "bun:test";
 import { slotDefaults } from "../../src/config/config.ts";
-import type { Done, LoadedModel } from "../../src/lemonade/lemonade.ts";
-import type { Effect, Event, SlotRecord } from "../../src/slots/known.ts";
+import type { Done } from "../../src/lemonade/lemonade.ts";
+import type { LoadedModel } from "../../src/lemonade/listing.ts";
+import type { Effect, Event } from "../../src/slots/events.ts";
+import type { SlotRecord } from "../../src/slots/known.ts";
 import { createKnown, step } from "../../src/slots/step.ts";
 import { wakeAt } from "../../src/slots/upkeep.ts";
 

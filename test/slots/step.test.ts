@@ -3,8 +3,9 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
 import { slotDefaults } from "../../src/config/config.ts";
-import type { HealthAnswer, LoadedModel } from "../../src/lemonade/lemonade.ts";
-import type { Effect, Event, SlotRecord } from "../../src/slots/known.ts";
+import type { HealthAnswer, LoadedModel } from "../../src/lemonade/listing.ts";
+import type { Effect, Event } from "../../src/slots/events.ts";
+import type { SlotRecord } from "../../src/slots/known.ts";
 import { createKnown, step } from "../../src/slots/step.ts";
 import { wakeAt } from "../../src/slots/upkeep.ts";
 import { startStack } from "../stack.ts";
