@@ -203,7 +203,6 @@ async function unloaded(slot: Slot, unload: Forward, mayControl: () => DispatchE
   const refused = mayControl();
   if (refused) throw refused;
   const reply = await slot.forward("unload", unload);
-  if (reply instanceof DispatchError) throw reply;
   const headers = new Headers({ "content-type": "application/json" });
   const body = new TextEncoder().encode(reply.text);
   const whole: Reply = { kind: "reply", status: reply.status, headers, body };

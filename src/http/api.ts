@@ -95,7 +95,7 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
       const slot = slotNamed(name);
       if (model !== null) refuseOwned(model, slot);
       // In the same tick as the look above: two swaps at once must not end with one model.
-      await entry.within(deps.slots.order(slot, model === null ? { action } : { action, model }));
+      await entry.within(slot.order(action, model ?? slot.model));
       return Response.json(snapshot(slot));
     },
   });

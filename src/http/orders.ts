@@ -68,7 +68,7 @@ export function createOrders(
     const own = order === "load" ? (slot.record.config.load ?? {}) : {};
     const method = order === "api/delete" ? "DELETE" : "POST";
     const forward = { method, path, body: { ...own, ...named(body, fields, slot.model) } } as const;
-    const { status, text } = await entry.within(slots.forward(slot, order === "load" ? "load" : "unload", forward));
+    const { status, text } = await entry.within(slot.forward(order === "load" ? "load" : "unload", forward));
     return replyOf(status, text, slot.name);
   };
 
@@ -79,7 +79,7 @@ export function createOrders(
     for (const slot of slots.first.slots().filter(({ record }) => record.child !== null)) {
       const forward = { path: "/v1/unload", body: { model_name: slot.model } };
       try {
-        const { status, text } = await slots.forward(slot, "unload", forward);
+        const { status, text } = await slot.forward("unload", forward);
         if (status >= 400 && status !== 404) faults.push(replyOf(status, text, slot.name));
       } catch (error) {
         thrown ??= error;

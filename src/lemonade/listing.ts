@@ -56,13 +56,6 @@ export interface Listing {
   readonly distrusted: readonly string[];
 }
 
-/** Whether two models are listed at that URL. */
-export function isShared({ loaded }: Listing, url: string): boolean {
-  let count = 0;
-  for (const listed of loaded) if (listed.url === url) count++;
-  return count > 1;
-}
-
 /** `refused`: nothing listens. `denied`: our key is wrong. `silent`: no usable answer. `cause` says why. */
 export type HealthAnswer =
   | Listing

@@ -1,7 +1,7 @@
 // The checking stage of a job: the evidence of lemond and the child, and what follows from it by the table of repair.ts.
 import type { HealthAnswer } from "../lemonade/listing.ts";
 import { adopt, bury, childOf, isListedAs, serveByName } from "./children.ts";
-import { abandonJob, askChild, askLemond, endJob, failJob, isWanted, pause, tell } from "./jobs.ts";
+import { abandonJob, askAbout, askLemond, endJob, failJob, isWanted, pause, tell } from "./jobs.ts";
 import type { Move } from "./events.ts";
 import type { Job, Known, SlotRecord } from "./known.ts";
 import { beginLoad, beginUnload } from "./loads.ts";
@@ -28,7 +28,7 @@ export function check(move: Move, slot: SlotRecord, job: Job): void {
       job.lemond = "unasked";
       return pause(move, job);
     case "ask-child":
-      return askChild(move, slot, job, job.suspect);
+      return askAbout(move, slot, job, job.suspect);
     case "await-child":
       if (isLate) return failJob(move, slot, job, "the child is still loading", false);
       job.child = "unasked";

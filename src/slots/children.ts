@@ -1,7 +1,7 @@
 // Which child a slot has: adopted, found dead, let go of. Reads lemond's listings; starts no repair and no load.
 import type { SlotConfig } from "../config/config.ts";
 import type { LossCause } from "../dispatch/attempt.ts";
-import { isShared, type Listing, type LoadedModel } from "../lemonade/listing.ts";
+import type { Listing, LoadedModel } from "../lemonade/listing.ts";
 import { afterFailure, NO_BACK_OFF } from "./backoff.ts";
 import { type ChildQuestion, type Move, nextId } from "./events.ts";
 import type { Child, SlotRecord } from "./known.ts";
@@ -24,7 +24,9 @@ export function isListedAs(child: Pick<Child, "url" | "pid">, listed: LoadedMode
 
 /** Two models are listed at this URL: a living process may have lost its port to the other's. */
 export function isSharedUrl({ known }: Move, url: string): boolean {
-  return known.listing !== null && isShared(known.listing, url);
+  let count = 0;
+  for (const listed of known.listing?.loaded ?? []) if (listed.url === url) count++;
+  return count > 1;
 }
 
 /** Whether the slot's requests go to the child itself; for the other recipes lemond translates each request. */
@@ -56,11 +58,11 @@ export function followUse(move: Move, slot: SlotRecord): void {
 /** Begins to watch a listed child that no slot has yet. */
 export function openChild(move: Move, { url, pid, checkpoint, type, recipe, isReachable }: LoadedModel): Child {
   const id = nextId(move);
-  const child = { id, url, pid, checkpoint, type, recipe, isReachable, knownSince: id, misses: 0, attempts: 0 };
-  const opened: Child = { ...child, listedAt: id, examination: null, isEvicted: false };
-  move.known.children.set(id, opened);
-  move.effects.push({ do: "open", child: opened });
-  return opened;
+  const own = { url, pid, checkpoint, type, recipe, isReachable };
+  const child = { ...own, id, listedAt: id, misses: 0, attempts: 0, examination: null, isEvicted: false };
+  move.known.children.set(id, child);
+  move.effects.push({ do: "open", child });
+  return child;
 }
 
 /** Takes the listed child as this slot's, whoever loaded it, and ends the back-off. */
@@ -183,23 +185,22 @@ export function observe(move: Move, listing: Listing, gone: readonly number[], w
  * the second in a row ends the attempt.
  */
 function judge(move: Move, child: Child, listing: Listing): void {
-  if (listing.askedAt <= child.knownSince) return;
+  if (listing.askedAt <= child.id) return;
   if (listing.loaded.some((listed) => isListedAs(child, listed))) child.misses = 0;
   else if (++child.misses > 1) cutAttempts(move, child.id, "evicted");
   else examine(move, child, "port");
 }
 
 /** Asks a child with attempts under way whether it is still there; one question at a time. */
-export function examine(move: Move, child: Child, how: ChildQuestion): void {
-  if (child.examination !== null) return;
-  child.examination = nextId(move);
-  move.effects.push({
-    do: "ask-child",
-    question: child.examination,
-    child,
-    how,
-    isShared: isSharedUrl(move, child.url),
-  });
+function examine(move: Move, child: Child, how: ChildQuestion): void {
+  child.examination ??= askChild(move, child, how);
+}
+
+/** Gives the number that the answer will carry. */
+export function askChild(move: Move, child: Child, how: ChildQuestion): number {
+  const question = nextId(move);
+  move.effects.push({ do: "ask-child", question, child, how, isShared: isSharedUrl(move, child.url) });
+  return question;
 }
 
 /** lemond refuses connections, so its children may be dead too. */

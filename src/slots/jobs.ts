@@ -2,7 +2,7 @@
 // The steps between are in check.ts, loads.ts and orders.ts.
 import type { LossCause } from "../dispatch/attempt.ts";
 import { afterFailure, secondsUntil } from "./backoff.ts";
-import { bury, childOf, enter, forgetUnused, isDialled, isSharedUrl } from "./children.ts";
+import { askChild, bury, childOf, enter, forgetUnused, isDialled } from "./children.ts";
 import { type Move, nextId, type OrderFault } from "./events.ts";
 import type { Job, Label, Order, SlotRecord, Stage } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
@@ -80,22 +80,13 @@ export function askLemond(move: Move, job: Job): void {
   move.effects.push({ do: "ask-lemond", question: job.question });
 }
 
-export function askChild(move: Move, slot: SlotRecord, job: Job, id: number | null): void {
+export function askAbout(move: Move, slot: SlotRecord, job: Job, id: number | null): void {
   const child = childOf(move, id);
-  if (!child) {
+  if (child) job.question = askChild(move, child, isDialled(slot, child) ? "port" : "pid");
+  else {
     job.child = "gone";
     move.dirty.push(slot);
-    return;
   }
-  job.question = nextId(move);
-  const isShared = isSharedUrl(move, child.url);
-  move.effects.push({
-    do: "ask-child",
-    question: job.question,
-    child,
-    how: isDialled(slot, child) ? "port" : "pid",
-    isShared,
-  });
 }
 
 export function tell(move: Move, job: Job, level: "info" | "warn" | "error", event: string, fields: object): void {
@@ -141,7 +132,7 @@ export function endOrder(move: Move, slot: SlotRecord, job: Job, order: Order, c
   tellOrder(move, order, cause === null ? null : { code: "unload-failed", cause, retryAfterS: 1 });
 }
 
-export function tellOrder(move: Move, { id }: Order, fault: OrderFault | null): void {
+export function tellOrder(move: Move, { id }: Pick<Order, "id">, fault: OrderFault | null): void {
   move.effects.push({ do: "tell-order", order: id, fault });
 }
 

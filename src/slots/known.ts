@@ -26,17 +26,9 @@ export interface Settings {
   readonly slotDefaults: Omit<SlotConfig, "name" | "model">;
 }
 
-export interface Child {
-  readonly id: number;
-  readonly url: string;
-  readonly pid: number | null;
-  readonly checkpoint: string | null;
-  readonly type: string;
-  /** Its port can be dialled from here. */
-  readonly isReachable: boolean;
-  readonly recipe: string;
+export interface Child extends Pick<LoadedModel, "url" | "pid" | "checkpoint" | "type" | "isReachable" | "recipe"> {
   /** Answers to questions with a number up to this are too old to count. */
-  readonly knownSince: number;
+  readonly id: number;
   /** Children with a higher number came after it was last listed. */
   listedAt: number;
   /** Answers in a row that do not list it. */

@@ -2,7 +2,7 @@
 import type { Done } from "../lemonade/lemonade.ts";
 import type { HealthAnswer } from "../lemonade/listing.ts";
 import { adopt, childOf, enter, isDialled, isListedAs, openChild, release, serveByName } from "./children.ts";
-import { askChild, askLemond, ASK_AGAIN_MS, endJob, enterStage, failJob, pause, tell } from "./jobs.ts";
+import { askAbout, askLemond, ASK_AGAIN_MS, endJob, enterStage, failJob, pause, tell } from "./jobs.ts";
 import type { Move } from "./events.ts";
 import type { Job, SlotRecord } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
@@ -81,7 +81,7 @@ export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthA
   job.fresh = { child: openChild(move, listed).id, listed };
   job.pauseMs = FIRST_PAUSE_MS;
   enterStage(move, slot, job, "warming");
-  askChild(move, slot, job, job.fresh.child);
+  askAbout(move, slot, job, job.fresh.child);
 }
 
 /** lemond may refuse a load sent to its own path and leave the model as it was. */

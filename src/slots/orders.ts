@@ -2,7 +2,7 @@
 // and are cut only when lemond is there to unload their child.
 import { NO_BACK_OFF } from "./backoff.ts";
 import { cutRequests, enter, followUse, forgetUnused, release } from "./children.ts";
-import { askLemond, endOrder, enterStage, pause, startJob } from "./jobs.ts";
+import { askLemond, endOrder, enterStage, pause, startJob, tellOrder } from "./jobs.ts";
 import type { Done } from "../lemonade/lemonade.ts";
 import type { Move } from "./events.ts";
 import type { Action, Forward, Job, Order, SlotRecord } from "./known.ts";
@@ -18,9 +18,8 @@ export function takeOrder(
   model: string,
   forward: Forward | null,
 ): void {
-  if (slot.job) return void move.effects.push({ do: "tell-order", order: id, fault: { code: "busy" } });
-  if (action === "swap" && slot.isImplicit)
-    return void move.effects.push({ do: "tell-order", order: id, fault: { code: "implicit" } });
+  if (slot.job) return tellOrder(move, { id }, { code: "busy" });
+  if (action === "swap" && slot.isImplicit) return tellOrder(move, { id }, { code: "implicit" });
   // A client's load of a loaded model may have other options: then lemond restarts the child.
   const isTakingDown = action !== "load" || (forward !== null && slot.child !== null);
   const order: Order = { id, action, model, isTakingDown, forward };

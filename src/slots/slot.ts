@@ -1,5 +1,4 @@
 // One slot as the rest of the server sees it: where requests and orders go in, and what is reported about it.
-import type { LossCause } from "../dispatch/attempt.ts";
 import type { Call, Sent } from "../dispatch/call.ts";
 import { DispatchError } from "../http/errors.ts";
 import type { Clock } from "../observe/clock.ts";
@@ -10,7 +9,7 @@ import type { Attempts } from "./attempts.ts";
 import { medianMs } from "./backoff.ts";
 import { phaseOf } from "./jobs.ts";
 import type { JobEnd, OrderFault } from "./events.ts";
-import type { Action, Forward, Known, Label, Request, SlotRecord } from "./known.ts";
+import type { Action, Forward, Known, Request, SlotRecord } from "./known.ts";
 
 export type TakeOrder = (slot: number, action: Action, model: string, forward: Forward | null) => Promise<OrderEnd>;
 
@@ -31,13 +30,8 @@ export interface SlotDeps {
 }
 
 /** One repair as the operator reads it later. */
-export interface RepairRecord {
+export interface RepairRecord extends Pick<JobEnd, "cause" | "outcome" | "from" | "to" | "durationMs"> {
   readonly slot: string;
-  readonly cause: LossCause;
-  readonly outcome: Label;
-  readonly from: string | null;
-  readonly to: string | null;
-  readonly durationMs: number;
   readonly requestId: string | null;
 }
 
@@ -84,21 +78,17 @@ export function createSlot(record: SlotRecord, deps: SlotDeps) {
     counts,
     /** Sends the request to the slot's child. Throws DispatchError of `slot.loading`, `slot.overloaded` or `server.draining`. */
     send: (call: Call): Promise<Sent> => deps.attempts.send(record, call),
-    /** Carries out an operator's order; gives the error if it failed, else null. */
-    order: async (action: Action, model: string): Promise<DispatchError | null> => {
+    /** Carries out an operator's order. Throws DispatchError: `slot.busy`, `slot.load_failed`, `dispatch.upstream_unavailable`. */
+    order: async (action: Action, model = record.model): Promise<void> => {
       const { fault } = await deps.order(record.id, action, model, null);
-      return fault && orderError(record, fault, known.settings.lemondUrl);
+      if (fault) throw orderError(record, fault, known.settings.lemondUrl);
     },
-    /** The same for a client's order at lemond's own path; gives lemond's reply, or an error without one. */
-    forward: async (action: "load" | "unload", forward: Forward): Promise<LemondReply | DispatchError> => {
+    /** A load, unload or delete that a client sent to lemond's own path. Throws DispatchError where lemond gave no reply. */
+    forward: async (action: "load" | "unload", forward: Forward): Promise<LemondReply> => {
       const { fault, reply } = await deps.order(record.id, action, record.model, forward);
       if (reply) return reply;
-      const { lemondUrl } = known.settings;
-      return orderError(
-        record,
-        fault ?? { code: "unload-failed", cause: "lemond does not answer", retryAfterS: 1 },
-        lemondUrl,
-      );
+      const silent: OrderFault = { code: "unload-failed", cause: "lemond does not answer", retryAfterS: 1 };
+      throw orderError(record, fault ?? silent, known.settings.lemondUrl);
     },
     lost: ({ name: request_id, loss }: Request, target: string): void => {
       if (!loss) return;

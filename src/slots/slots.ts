@@ -2,22 +2,15 @@
 // its own, so that a lemond that hangs delays only its own slots.
 import type { Config, LemonadeConfig } from "../config/config.ts";
 import type { Names } from "../dispatch/resolve.ts";
-import { DispatchError } from "../http/errors.ts";
-import type { Lemonade, LemondReply } from "../lemonade/lemonade.ts";
+import type { Lemonade } from "../lemonade/lemonade.ts";
 import { createKeeper, type Keeper, type KeeperDeps } from "./keeper.ts";
-import type { Action, Forward, Settings } from "./known.ts";
+import type { Settings } from "./known.ts";
 import type { Slot } from "./slot.ts";
 
 export interface SlotsDeps extends Omit<KeeperDeps, "name" | "lemonade" | "settings" | "slots" | "maxRequests"> {
   readonly config: Config;
   readonly slotDefaults: Settings["slotDefaults"];
   readonly createLemonade: (config: LemonadeConfig) => Lemonade;
-}
-
-export interface OrderRequest {
-  readonly action: Action;
-  /** Of a swap. */
-  readonly model?: string;
 }
 
 export type Slots = ReturnType<typeof createSlots>;
@@ -92,17 +85,6 @@ export function createSlots(deps: SlotsDeps) {
       lemondModels: config.lemonade.autoSlots ? first.models.names() : [],
       loadedModel: config.lemonade.autoSlots ? (first.known.listing?.modelLoaded ?? null) : null,
     }),
-    /** Carries out an operator's order. Throws DispatchError: `slot.busy`, `slot.load_failed`, `dispatch.upstream_unavailable`. */
-    order: async (slot: Slot, { action, model }: OrderRequest): Promise<void> => {
-      const fault = await slot.order(action, model ?? slot.record.model);
-      if (fault) throw fault;
-    },
-    /** A load, unload or delete that a client sent to lemond's own path. Throws DispatchError where lemond gave no reply. */
-    forward: async (slot: Slot, action: "load" | "unload", forward: Forward): Promise<LemondReply> => {
-      const end = await slot.forward(action, forward);
-      if (end instanceof DispatchError) throw end;
-      return end;
-    },
     configure: (next: Config): void => {
       config = next;
       for (const lemonade of lemonades())

@@ -3,7 +3,7 @@
 // out the returned effects in order; each answer comes back as an event with the question's number.
 import { check, wasBlocked, weigh } from "./check.ts";
 import { childOf, disown, examined, observe, portRefused, serveByName, suspectAll } from "./children.ts";
-import { askChild, askLemond, tellOrder } from "./jobs.ts";
+import { askAbout, askLemond, tellOrder } from "./jobs.ts";
 import type { Effect, Event, Move } from "./events.ts";
 import type { Job, Known, Settings, SlotRecord } from "./known.ts";
 import { beginLoad, loaded, noteUnload, readBack, warm } from "./loads.ts";
@@ -207,7 +207,7 @@ function advance(move: Move, slot: SlotRecord, job: Job): void {
     case "reading back":
       return isDue ? askLemond(move, job) : undefined;
     case "warming":
-      return isDue ? askChild(move, slot, job, job.fresh?.child ?? null) : undefined;
+      return isDue ? askAbout(move, slot, job, job.fresh?.child ?? null) : undefined;
     case "turn":
     case "unloading":
     case "loading":

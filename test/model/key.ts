@@ -116,7 +116,7 @@ export function keyOf(world: World): string {
   const weight = (question: number): string => {
     let bits = question > (known.listing?.askedAt ?? -1) ? "y" : "n";
     for (const { settledAt } of slots) bits += question > settledAt ? "y" : "n";
-    for (const { knownSince } of children) bits += question > knownSince ? "y" : "n";
+    for (const { id } of children) bits += question > id ? "y" : "n";
     return bits;
   };
 
