@@ -6,7 +6,7 @@ import { startElsewhere } from "./elsewhere.ts";
 import { runCrowd } from "./crowd.ts";
 import { type EpochPlan, planCampaign } from "./plan.ts";
 import type { CrowdPlan } from "./plan-crowds.ts";
-import { createTally, type Footprint, judgedRss, type Totals } from "./report.ts";
+import { createTally, type Footprint, judgedRss, type Totals, violationText } from "./report.ts";
 import { startTarget, type Target } from "./target.ts";
 
 export interface CampaignOptions {
@@ -71,13 +71,8 @@ export async function runCampaign({ seeds, requests, binary, onProgress, onLine 
       const { violations } = tally.totals();
       const tookS = (performance.now() - epochMs) / 1000;
       const about = `${plan.version}, max ${plan.maxModels}, ports ${plan.ports}, pids ${plan.pids}`;
-      if (violations.length > told)
-        onProgress(
-          violations
-            .slice(told)
-            .map((one) => JSON.stringify(one))
-            .join("\n"),
-        );
+      for (const violation of violations.slice(told))
+        onProgress([violationText(violation), ...violation.diary].join("\n    "));
       told = violations.length;
       onProgress(`seed ${seed} (${about}): ${done} requests, ${tookS.toFixed(1)} s, ${violations.length} violations`);
       const isDue = Math.floor(done / FOOTPRINT_EVERY) > Math.floor((done - plan.steps.length) / FOOTPRINT_EVERY);

@@ -4,8 +4,9 @@ import { startLemond, type Child, type Lemond } from "../lemond/index.ts";
 import { ask } from "./client.ts";
 import { createStriker, type Striker } from "./faults.ts";
 import { judge, mayLose, slotsFor } from "./judge.ts";
+import { createDiary } from "./diary.ts";
 import { notCalm, notServed, slotsShown } from "./calm.ts";
-import { createLedger, slotOf } from "./ledger.ts";
+import { createLedger, isYoung, slotOf } from "./ledger.ts";
 import { type EpochPlan, SLOT_MODELS, SPEECH, type SlotName, type Step } from "./plan.ts";
 import { heartbeatsIn } from "./sse-text.ts";
 import { promptOf, type Prompt } from "./prompts.ts";
@@ -63,11 +64,18 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
   const { url } = target;
   const touchedBefore = new Map(MODELS.map((model) => [model, target.touches(model)]));
   const sick = new Map<Child, number>();
+  const diary = createDiary(target, lemond);
   const isSick = (child: Child): boolean => performance.now() - (sick.get(child) ?? -Infinity) < SICK_MS;
   const ledger = createLedger(
     lemond,
     (child) => isSick(child) || weather.isActing(slotOf(child.model)),
     (model) => target.touches(model) - (touchedBefore.get(model) ?? 0),
+    (child) => {
+      const { model, pid, port, requests } = child;
+      diary.note(`the child of ${model} ended: pid ${pid}, port ${port}, ${requests.length} requests`);
+      // Its end may have hit a load that was not over yet, whoever caused it.
+      if (isYoung(child)) weather.failsLoad(slotOf(model));
+    },
   );
   const weather = createWeather(ledger, holdMs);
   const sent: { readonly step: Step; readonly prompt: Prompt }[] = [];
@@ -90,6 +98,7 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
     sent.push({ step, prompt });
     const marks = new Map(SLOTS.map((slot) => [slot, weather.mark(slot)]));
     const beganMs = performance.now();
+    const sentMs = Date.now();
     const answer = await ask(url, request, prompt);
     const tookMs = performance.now() - beganMs;
     const seen = (slot: SlotName) => weather.since(marks.get(slot) ?? weather.mark(slot), slot, tookMs);
@@ -119,7 +128,10 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
         }
         const mark = marks.get(request.slot);
         if (mark && (verdict.kind === "whole" || verdict.kind === "continued")) weather.served(request.slot, mark);
-        if (verdict.fault !== null) tally.violation(index, verdict.fault, request);
+        if (verdict.fault !== null) {
+          const around = { slots: slotsFor(request.slot), requestId, sentMs };
+          tally.violation(index, verdict.fault, request, diary.around(around));
+        }
         return tally.ended(verdict.code === null ? verdict.kind : `${verdict.kind} ${verdict.code}`, tookMs);
       }
     }
@@ -145,7 +157,9 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
       // Traffic would find the dead child before its port is another's: nobody asks while that happens.
       const isQuiet = fault.kind === "port-takeover";
       if (isQuiet) await quiet();
-      if (await striker.strike(fault, step.index)) tally.struck(fault.kind);
+      const hasStruck = await striker.strike(fault, step.index);
+      if (hasStruck) tally.struck(fault.kind);
+      diary.note(`fault ${JSON.stringify(fault)}${hasStruck ? "" : ", which struck nothing"}`);
       if (isQuiet) await striker.settled();
     }
     if (step.index % RESCUE_STEPS === 0)

@@ -1,7 +1,7 @@
 // Carries out the planned faults on the simulated Lemonade, and takes the lasting ones back: after their steps, or when
 // everything waits for them.
 import type { Child, Faults, Lemond } from "../lemond/index.ts";
-import { OUTSIDE, type Ledger } from "./ledger.ts";
+import { isYoung, OUTSIDE, type Ledger } from "./ledger.ts";
 import { SLOT_MODELS, type SlotName } from "./plan.ts";
 import type { FaultPlan } from "./plan-faults.ts";
 import type { Weather } from "./weather.ts";
@@ -64,16 +64,15 @@ export function createStriker({ lemond, ledger, weather, loadMs, sick, operate }
 
   const breakChild = (child: Child, faults: Faults): void => inBackground(() => child.set(faults));
 
-  /** Its death may hit a load that is not over yet. */
+  /** It may hit a load that is not over yet. The end of a child is noted when it comes. */
   const noteYouth = (child: Child, slot: SlotName): void => {
-    if (!child.requests.some(({ isProbe }) => !isProbe)) weather.failsLoad(slot);
+    if (isYoung(child)) weather.failsLoad(slot);
   };
 
   const strikeChild = (fault: Extract<FaultPlan, { slot: SlotName }>, child: Child, index: number): void => {
     const { slot } = fault;
     switch (fault.kind) {
       case "kill":
-        noteYouth(child, slot);
         return inBackground(() => child.kill());
       case "die-on-post":
         return breakChild(child, { dieOnPost: { when: fault.when } });
@@ -111,7 +110,6 @@ export function createStriker({ lemond, ledger, weather, loadMs, sick, operate }
         return last(index, fault.steps, () => child.set({}).finally(end));
       }
       case "evict":
-        noteYouth(child, slot);
         return inBackground(() => lemond.evict(child.model, { silentMs: fault.silentMs }));
       case "outside-unload":
         return inBackground(() => outside("unload", child.model));
@@ -126,7 +124,6 @@ export function createStriker({ lemond, ledger, weather, loadMs, sick, operate }
           await victim.kill();
           await outside("load", taker?.model ?? SLOT_MODELS[by][0]);
         };
-        noteYouth(child, slot);
         return inBackground(() => takeOver().finally(end));
       }
     }

@@ -25,7 +25,12 @@ export function slotOf(model: string): SlotName {
  * `mayUnload`: an operator is at work on the slot, or the child's port refuses by a fault. `touches`: how often the server says
  * that it has touched the model in this epoch.
  */
-export function createLedger(lemond: Lemond, mayUnload: (child: Child) => boolean, touches: (model: string) => number) {
+export function createLedger(
+  lemond: Lemond,
+  mayUnload: (child: Child) => boolean,
+  touches: (model: string) => number,
+  onEnd: (child: Child) => void = () => {},
+) {
   const attempts = new Map<string, Map<SlotName, number>>();
   const requestsRead = new Map<Child, number>();
   const exits = new Map<string, number>();
@@ -42,7 +47,10 @@ export function createLedger(lemond: Lemond, mayUnload: (child: Child) => boolea
     for (const child of lemond.children()) {
       if (followed.has(child)) continue;
       followed.add(child);
-      void child.exited.then(() => add(exits, child.model));
+      void child.exited.then(() => {
+        add(exits, child.model);
+        onEnd(child);
+      });
     }
   };
 
@@ -142,6 +150,9 @@ export function createLedger(lemond: Lemond, mayUnload: (child: Child) => boolea
     },
   };
 }
+
+/** It has had no request yet: its load may not be over. */
+export const isYoung = ({ requests }: Child): boolean => requests.every(({ isProbe }) => isProbe);
 
 /** False for a process that is gone or a zombie. */
 export function runs(pid: number): boolean {

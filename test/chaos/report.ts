@@ -8,6 +8,8 @@ export interface Violation {
   readonly index: number;
   readonly what: string;
   readonly request: RequestPlan | null;
+  /** What happened around it. */
+  readonly diary: readonly string[];
 }
 
 export interface Totals {
@@ -62,8 +64,8 @@ export function createTally(seed: () => number) {
     struck: (kind: string): void => count(faults, kind),
     operated: (action: string, status: number): void => count(operators, `${action} ${status}`),
     attempted: (times: number): void => count(attempts, String(times)),
-    violation: (index: number, what: string, request: RequestPlan | null): void => {
-      violations.push({ seed: seed(), index, what, request });
+    violation: (index: number, what: string, request: RequestPlan | null, diary: readonly string[] = []): void => {
+      violations.push({ seed: seed(), index, what, request, diary });
     },
     epoch: (lemond: Lemond): void => {
       loads += lemond.loads();
@@ -99,6 +101,9 @@ export function judgedRss(footprints: readonly Footprint[]): { early?: Footprint
   return { ...(early ? { early } : {}), ...(late ? { late } : {}) };
 }
 
+export const violationText = ({ seed, index, what, request }: Violation): string =>
+  `seed ${seed}, request ${index}: ${what}${request ? ` ${JSON.stringify(request)}` : ""}`;
+
 export function reportText(totals: Totals, footprints: readonly Footprint[], durationS: number): string {
   const listed = (of: Readonly<Record<string, number>>): string =>
     Object.entries(of)
@@ -121,12 +126,7 @@ export function reportText(totals: Totals, footprints: readonly Footprint[], dur
     ),
     ...(judgedRss(footprints).late ? [] : ["server      growth of RSS not judged: that takes 100,000 requests"]),
     `violations  ${violations.length}`,
-    ...violations
-      .slice(0, 40)
-      .map(
-        ({ seed, index, what, request }) =>
-          `  seed ${seed}, request ${index}: ${what}${request ? ` ${JSON.stringify(request)}` : ""}`,
-      ),
+    ...violations.slice(0, 40).map((violation) => `  ${violationText(violation)}`),
   ];
   return `${lines.join("\n")}\n`;
 }

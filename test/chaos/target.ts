@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { KEY_ENV } from "./configured.ts";
 import { AWAY_KEY } from "./elsewhere.ts";
 import { SLOT_MODELS, type SlotName } from "./plan.ts";
-import { createLogReader, type Told } from "./told.ts";
+import { createLogReader, type Logged, type Told } from "./told.ts";
 
 export interface TargetOptions {
   /** Its configuration, of these slots alone where it is reloaded. */
@@ -25,6 +25,8 @@ export interface Target {
   touches(model: string): number;
   /** What its log says of a request. */
   told(requestId: string | null): Told;
+  /** What it says of a request, and of slots and models with these names. */
+  logged(fromMs: number, requestId: string | null, names: readonly string[]): Logged[];
   /** Its process runs. */
   isUp(): boolean;
   rssBytes(): number;
@@ -80,6 +82,7 @@ export async function startTarget({ text, binary, onLine }: TargetOptions): Prom
     faults,
     touches: log.touches,
     told: log.told,
+    logged: log.logged,
     isUp: () => server.exitCode === null && server.signalCode === null,
     rssBytes: () => 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]),
     descriptors: () => descriptorsOf(pid, Number(new URL(url).port)),

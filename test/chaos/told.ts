@@ -13,6 +13,13 @@ const NOTHING: Told = { fellBackTo: null, isContinued: false, interrupted: false
 const FAULTS = new Set(["server.internal", "slot.transition_illegal"]);
 /** Whoever has left does not ask what was said of its request. */
 const MOST = 2000;
+/** Of some 20 s. */
+const MOST_LINES = 10_000;
+
+export interface Logged {
+  readonly atMs: number;
+  readonly text: string;
+}
 
 export type LogReader = ReturnType<typeof createLogReader>;
 
@@ -20,6 +27,7 @@ export function createLogReader() {
   const faults: string[] = [];
   const touches = new Map<string, number>();
   const told = new Map<string, Told>();
+  const recent: { readonly entry: Readonly<Record<string, unknown>>; readonly line: string }[] = [];
   const waiting = new Map<string, ((url: string) => void)[]>();
 
   const note = (id: unknown, more: Partial<Told>): void => {
@@ -33,12 +41,22 @@ export function createLogReader() {
     faults,
     touches: (model: string): number => touches.get(model) ?? 0,
     told: (requestId: string | null): Told => told.get(requestId ?? "") ?? NOTHING,
+    /** The latest lines of that request, and of slots and models with these names. */
+    logged: (fromMs: number, requestId: string | null, names: readonly string[]): Logged[] =>
+      recent
+        .map(({ entry, line }) => ({ entry, atMs: Date.parse(`${entry["ts"]}`), text: line }))
+        .filter(({ atMs }) => atMs >= fromMs)
+        .filter(
+          ({ entry }) => entry["request_id"] === requestId || names.includes(`${entry["slot"] ?? entry["upstream"]}`),
+        ),
     /** Resolves with the next such line's `url`, if it has one. */
     next: (event: string): Promise<string> =>
       new Promise((resolve) => void waiting.set(event, [...(waiting.get(event) ?? []), resolve])),
     take: (line: string): void => {
       const entry = parsed(line);
       if (!entry) return void faults.push(`stdout: ${line}`);
+      recent.push({ entry, line });
+      if (recent.length > 2 * MOST_LINES) recent.splice(0, MOST_LINES);
       const { event, request_id: id } = entry;
       if (typeof event !== "string") return void faults.push(`stdout: ${line}`);
       if (FAULTS.has(event)) faults.push(line);
