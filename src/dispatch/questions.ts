@@ -3,7 +3,7 @@
 import type { Slot } from "../slots/slot.ts";
 import type { Call } from "./call.ts";
 import { drop } from "./drop.ts";
-import { continuedBody, type Fields, tokensLeft } from "./eligible.ts";
+import { continuedBody, type Fields, tokensLeft, wantsUsage } from "./eligible.ts";
 import { isRecord, parsed } from "./json.ts";
 import { judge } from "./prompts.ts";
 import type { Kind, Recorded } from "./recording.ts";
@@ -33,9 +33,22 @@ export interface Questioned {
   readonly recorded: Recorded;
 }
 
-/** Remembers which children know how to continue a message: one for each slot. */
+/** Remembers what the child of each slot said to both flags at once. */
 export function createQuestions(): (asked: Questioned) => Promise<Answers> {
-  const knowing = new Map<string, string>();
+  const asking = new Map<string, { readonly child: string; readonly said: Promise<Answer | Lost> }>();
+
+  /** Asked once for a child, however many streams the death before it has cut. */
+  const saidToBoth = async (asked: Questioned, child: string): Promise<Answer | Lost> => {
+    const { name } = asked.slot;
+    const before = asking.get(name);
+    const isOwn = before?.child !== child;
+    const there = isOwn ? { child, said: answer(asked, "/apply-template", bothFlags(asked)) } : before;
+    asking.set(name, there);
+    const said = await there.said;
+    // Only a 400 stays true; a question may also be lost because its own client left.
+    if ((said.kind === "lost" || said.status !== 400) && asking.get(name) === there) asking.delete(name);
+    return said.kind === "lost" && !isOwn ? saidToBoth(asked, child) : said;
+  };
 
   const chat = async (asked: Questioned): Promise<Answers> => {
     const { slot, body, recorded } = asked;
@@ -43,14 +56,10 @@ export function createQuestions(): (asked: Questioned) => Promise<Answers> {
     const first = await prompt(asked, continuedBody(body, "chat", recorded, 0));
     if (first.kind !== "answer") return first;
     const child = `${first.target} ${slot.record.generation}`;
-    const [plain, both] = await Promise.all([
-      prompt(asked, body),
-      knowing.get(slot.name) === child ? null : answer(asked, "/apply-template", bothFlags(asked)),
-    ]);
+    const [plain, both] = await Promise.all([prompt(asked, body), saidToBoth(asked, child)]);
     if (plain.kind !== "answer") return plain;
-    if (both?.kind === "lost") return both;
-    if (both && both.status !== 400) return { kind: "refused", reason: "the build cannot continue a message" };
-    if (both) knowing.set(slot.name, child);
+    if (both.kind === "lost") return both;
+    if (both.status !== 400) return { kind: "refused", reason: "the build cannot continue a message" };
     const verdict = judge(plain.text, first.text, recorded);
     if (verdict === "unfit") return UNFIT;
     return verdict === "fits" ? fits(asked, recorded, plain.text, first.text) : withoutNewlines(asked, plain.text);
@@ -100,10 +109,15 @@ async function fits(asked: Questioned, recorded: Recorded, plain: string, contin
   return { kind: "fits", recorded, textTokens, prompt: plain, promptTokens: null };
 }
 
-/** One event may hold several tokens: uncounted, more could be asked for than is left of the client's limit. 0 where it set none. */
+/**
+ * One event may hold several tokens: uncounted, more could be asked for than is left of the client's limit. Where it set none
+ * the count is for the usage alone, and 0 where the child gives none; nothing is asked where that is not wanted either.
+ */
 async function textTokensOf(asked: Questioned, question: Fields): Promise<number | NoAnswer> {
+  const isLimited = tokensLeft(asked.body, 0) !== null;
+  if (!isLimited && asked.kind === "chat" && !wantsUsage(asked.body)) return 0;
   const tokens = await tokensOf(asked, question);
-  return typeof tokens === "number" || tokensLeft(asked.body, 0) !== null ? tokens : 0;
+  return typeof tokens === "number" || isLimited ? tokens : 0;
 }
 
 /** How many tokens the prompt is, special ones included. */
@@ -125,7 +139,8 @@ interface Answer {
   readonly target: string;
 }
 
-type NoAnswer = Extract<Answers, { kind: "refused" | "lost" }>;
+type Lost = Extract<Answers, { kind: "lost" }>;
+type NoAnswer = Lost | Extract<Answers, { kind: "refused" }>;
 
 async function prompt(asked: Questioned, body: Fields): Promise<(Answer & { readonly text: string }) | NoAnswer> {
   const said = await answer(asked, "/apply-template", body);
@@ -135,11 +150,7 @@ async function prompt(asked: Questioned, body: Fields): Promise<(Answer & { read
   return { kind: "refused", reason: `the child answered ${said.status} to its template` };
 }
 
-async function answer(
-  { slot, ask }: Questioned,
-  path: string,
-  body: Fields,
-): Promise<Answer | Extract<Answers, { kind: "lost" }>> {
+async function answer({ slot, ask }: Questioned, path: string, body: Fields): Promise<Answer | Lost> {
   const sent = await slot.send(ask(path, body, false));
   const { outcome, target, reason } = sent;
   if (outcome.kind !== "reply") return { kind: "lost", reason: reason ?? outcome.kind };

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { ChatSettings } from "../lemond/index.ts";
 import type { Version } from "../lemond/types.ts";
 import { startStack } from "../stack.ts";
+import { promptsOf } from "../prompts.ts";
 import { ask, CHAT, cutAfter, expectWhole, heard, joined, outcomes, speaking, undisturbed } from "../cut.ts";
 
 describe.each<Version>(["10.6", "11.7"])("lemond %s: a chat whose child is killed", (version) => {
@@ -169,6 +170,40 @@ describe("a cut chat goes on", () => {
     for (const events of [1, 5, 10]) expectWhole(stack, await cutAfter(stack, { events, body, path }), whole);
   });
 
+  test("with no count of tokens where neither a limit nor the usage needs it", async () => {
+    await using stack = await startStack(speaking({ says: "words" }));
+    const body = { ...ask, max_tokens: null, stream_options: null };
+    const whole = await undisturbed(stack, body);
+    const text = await cutAfter(stack, { events: 5, body });
+    expect(text).toContain(": continued\n\n");
+    expect(joined(heard(text))).toBe(joined(whole));
+    const posts = stack.child().requests.filter(({ method }) => method === "POST");
+    expect(posts.map(({ path }) => path)).toEqual([...Array<string>(3).fill("/apply-template"), CHAT]);
+  });
+
+  test("although another client leaves whose question stood for both", async () => {
+    await using stack = await startStack(speaking({ says: "words" }));
+    const whole = await undisturbed(stack);
+    const [first, leave] = [stack.child(), new AbortController()];
+    const begin = async (firstByteMs: number, signal: AbortSignal | null) => {
+      const response = await stack.post(CHAT, { ...ask, sim: { tokenMs: 25, firstByteMs } }, { signal });
+      const reader = response.body?.getReader();
+      return { reader, text: Buffer.from((await reader?.read())?.value ?? []).toString() };
+    };
+    // The one that leaves is the first to ask whether the child knows both flags.
+    const [leaving, staying] = await Promise.all([begin(200, leave.signal), begin(300, null)]);
+    await first.kill();
+    await stack.slotIs(({ generation }) => generation === 2);
+    await stack.child().receivedAny(() => stack.child().prompts() === 5);
+    leave.abort();
+    await leaving.reader?.read().catch(() => null);
+    let { text } = staying;
+    for (let step = await staying.reader?.read(); step && !step.done; step = await staying.reader?.read())
+      text += Buffer.from(step.value).toString();
+    expectWhole(stack, text, whole);
+    expect(await outcomes(stack)).toEqual({ continued: 1 });
+  });
+
   test("once, and breaks off when it is cut again", async () => {
     await using stack = await startStack(speaking({ says: "words" }));
     const places = [3, 9];
@@ -207,4 +242,6 @@ test("64 streams cut by one death go on, with one load", async () => {
   for (const text of texts) expectWhole(stack, text, whole);
   expect([stack.lemond.loads(), stack.lemond.unloads() <= 1]).toEqual([2, true]);
   expect(await outcomes(stack)).toEqual({ continued: 64 });
+  // Both flags once for the child; for each stream two prompts, a count of tokens, and the rest.
+  expect(await promptsOf(stack.child())).toEqual([1 + 64 * 4]);
 }, 30_000);
