@@ -136,8 +136,8 @@ export interface Job {
   isContested: boolean;
   /** The other client's model, its `last_use`, and since when that has not changed. */
   newcomer: { readonly url: string | null; readonly lastUse: number | null; readonly sinceMs: number } | null;
-  /** The child that the load brought, until it serves. */
-  fresh: { readonly child: number; readonly listed: LoadedModel } | null;
+  /** The child that the load brought, until it serves. `isGone`: its process has ended, and lemond is asked why. */
+  fresh: { readonly child: number; readonly listed: LoadedModel; readonly isGone: boolean } | null;
   pauseMs: number;
   refusedSinceMs: number | null;
 }

@@ -1,7 +1,17 @@
 // An unload or a load that was sent to lemond, the read-back of where the model is now, and the wait until its child serves.
 import type { Done } from "../lemonade/lemonade.ts";
 import type { HealthAnswer } from "../lemonade/listing.ts";
-import { adopt, childOf, enter, isDialled, isListedAs, openChild, release, serveByName } from "./children.ts";
+import {
+  adopt,
+  childOf,
+  enter,
+  forgetUnused,
+  isDialled,
+  isListedAs,
+  openChild,
+  release,
+  serveByName,
+} from "./children.ts";
 import { askAbout, askLemond, ASK_AGAIN_MS, endJob, enterStage, failJob, pause, tell } from "./jobs.ts";
 import type { Move } from "./events.ts";
 import type { Job, SlotRecord } from "./known.ts";
@@ -31,6 +41,7 @@ export function noteUnload(move: Move, slot: SlotRecord, job: Job, result: Done)
 export function beginLoad(move: Move, slot: SlotRecord, job: Job): void {
   job.untilMs = move.known.nowMs + move.known.settings.loadTimeoutMs;
   job.loads++;
+  job.isContested = false;
   if (slot.child !== null) release(move, slot);
   enter(move, slot, "starting");
   enterStage(move, slot, job, "loading");
@@ -50,10 +61,13 @@ export function loaded(move: Move, slot: SlotRecord, job: Job, result: Done): vo
   askLemond(move, job);
 }
 
-export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer): void {
+/** `wasBlocked`: another client's eviction delayed the answer. Its model is listed only once it is loaded. */
+export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthAnswer, wasBlocked: boolean): void {
   const { nowMs } = move.known;
+  job.isContested ||= wasBlocked;
   if (job.fault !== null) return loadFailed(move, slot, job, job.fault);
-  if (answer.kind === "silent" && nowMs < job.untilMs) return pause(move, job);
+  if (answer.kind === "silent" && nowMs < job.untilMs)
+    return job.fresh?.isGone === false ? askFresh(move, slot, job, job.fresh.child) : pause(move, job);
   if (answer.kind !== "listing") return failJob(move, slot, job, "lemond did not say where the model is", true);
   const listed = listedFor(move.known, slot);
   const dead = childOf(move, job.suspect);
@@ -64,8 +78,9 @@ export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthA
     serveByName(move, slot);
     return endJob(move, slot, job, "loaded");
   }
-  if (!listed && othersOfType(move.known, slot).isFull) {
-    // Evicted again before it was read back: no error, and no fight.
+  if (!listed && (job.isContested || othersOfType(move.known, slot).isFull)) {
+    // Evicted again before it served: no error, and no fight.
+    closeFresh(move, job);
     enter(move, slot, "offline");
     if (job.loads >= MOST_LOADS) return failJob(move, slot, job, "another client's model takes its room", false);
     job.isContested = true;
@@ -78,10 +93,24 @@ export function readBack(move: Move, slot: SlotRecord, job: Job, answer: HealthA
     adopt(move, slot, listed);
     return endJob(move, slot, job, "loaded");
   }
-  job.fresh = { child: openChild(move, listed).id, listed };
-  job.pauseMs = FIRST_PAUSE_MS;
+  if (!job.fresh || !isListedAs(job.fresh.listed, listed)) {
+    closeFresh(move, job);
+    job.fresh = { child: openChild(move, listed).id, listed, isGone: false };
+    job.pauseMs = FIRST_PAUSE_MS;
+  } else if (job.fresh.isGone) return failJob(move, slot, job, "the child died after the load", true);
+  askFresh(move, slot, job, job.fresh.child);
+}
+
+function askFresh(move: Move, slot: SlotRecord, job: Job, child: number): void {
   enterStage(move, slot, job, "warming");
-  askAbout(move, slot, job, job.fresh.child);
+  askAbout(move, slot, job, child);
+}
+
+function closeFresh(move: Move, job: Job): void {
+  const child = job.fresh?.child ?? null;
+  job.fresh = null;
+  job.refusedSinceMs = null;
+  forgetUnused(move, child);
 }
 
 /** lemond may refuse a load sent to its own path and leave the model as it was. */
@@ -94,7 +123,7 @@ function loadFailed(move: Move, slot: SlotRecord, job: Job, fault: string): void
   failJob(move, slot, job, fault, slot.child === null);
 }
 
-/** The new child's answer: the slot adopts it at 200. */
+/** The new child's answer: the slot adopts it at 200. If it cannot be reached, lemond says whether it still has it. */
 export function warm(move: Move, slot: SlotRecord, job: Job, sign: ChildEvidence): void {
   const { nowMs } = move.known;
   const { fresh } = job;
@@ -103,11 +132,15 @@ export function warm(move: Move, slot: SlotRecord, job: Job, sign: ChildEvidence
     adopt(move, slot, fresh.listed, childOf(move, fresh.child));
     return endJob(move, slot, job, "loaded");
   }
-  if (sign === "gone") return failJob(move, slot, job, "the child died after the load", true);
+  if (sign === "gone") {
+    job.fresh = { ...fresh, isGone: true };
+    return enterStage(move, slot, job, "reading back");
+  }
   job.refusedSinceMs = sign === "refused" ? (job.refusedSinceMs ?? nowMs) : null;
   if (job.refusedSinceMs !== null && nowMs - job.refusedSinceMs > REFUSED_MS)
     return failJob(move, slot, job, "the child refuses connections after the load", true);
   if (nowMs >= job.untilMs) return failJob(move, slot, job, "the child did not become ready in time", true);
   pause(move, job, job.pauseMs);
   job.pauseMs = Math.min(job.pauseMs * 2, ASK_AGAIN_MS);
+  if (sign === "refused") enterStage(move, slot, job, "reading back");
 }

@@ -152,7 +152,7 @@ function takeHealth(move: Move, event: Extract<Event, { kind: "health" }>): void
     if (job.stage === "checking") weigh(move, slot, job, answer, event.tookMs);
     else if (job.stage === "newcomer") awaitNewcomer(move, slot, job);
     else if (job.order?.isTakingDown) takenDown(move, slot, job, job.order);
-    else readBack(move, slot, job, answer);
+    else readBack(move, slot, job, answer, wasBlocked(known, slot, answer, event.tookMs));
   }
   if (answer.kind === "listing") touchOne(move, gone);
 }

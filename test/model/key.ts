@@ -53,7 +53,7 @@ export function keyOf(world: World): string {
     key += question === null ? `a${until(job.againMs)}` : "q";
     if (stage === "draining" || stage === "newcomer" || stage === "room") key += `s${until(job.stageUntilMs)}`;
     if (stage === "newcomer" && job.newcomer) key += `n${newcomerKey(job.newcomer)}`;
-    key += `l${job.loads}${job.fault !== null}${job.hasRoom}${job.isContested}${childKey(job.fresh?.child ?? null)}`;
+    key += `l${job.loads}${job.fault !== null}${job.hasRoom}${job.isContested}${childKey(job.fresh?.child ?? null)}${job.fresh?.isGone}`;
     return job.refusedSinceMs === null ? key : `${key}r${since(job.refusedSinceMs)}`;
   };
   const newcomerKey = ({ url, lastUse, sinceMs }: NonNullable<Job["newcomer"]>): string =>

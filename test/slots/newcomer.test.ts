@@ -147,6 +147,20 @@ describe.concurrent("a slot whose model was evicted while nobody was on it", () 
   );
 
   test(
+    "while its child starts is loaded again when the newcomer stands still, with no error and no back-off",
+    async () => {
+      await using stack = await start({ warmMs: 1500, answerLoadEarly: true, pids: "hidden", unloadMs: 1200 });
+      await stack.child().kill();
+      const reply = ended(stack.chat());
+      await stack.slotIs(({ state }) => state === "warming");
+      expect((await stack.lemond.load("tiny-b")).status).toBe(200);
+      expect(await reply).toMatchObject({ status: 200, label: "recovered", how: "whole" });
+      expect(stack.logged("slot.transition").filter(({ to }) => to === "error")).toEqual([]);
+    },
+    PATIENCE_MS,
+  );
+
+  test(
     "again and again behind its load is offline, with no error and no back-off",
     async () => {
       await using lemond = await startLemond({ version: "11.7", maxModels: 1, unloadMs: 50 });

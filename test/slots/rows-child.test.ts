@@ -135,6 +135,21 @@ describe("after a load", () => {
     ]);
   });
 
+  test.each(["hidden", "visible"] as const)(
+    "a child that is unloaded before it serves fails the load at once, with %s pids",
+    async (pids) => {
+      const lemond = { version: "10.6", warmMs: 4000, answerLoadEarly: true, pids } as const;
+      await using stack = await startStack({ lemond, loaded: [], lemonade: unwatched });
+      const reply = ended(stack.chat());
+      await stack.slotIs(({ state }) => state === "warming");
+      const startedMs = performance.now();
+      expect((await stack.lemond.unload("tiny-a")).status).toBe(200);
+      expect(await reply).toMatchObject({ status: 502, label: "failed" });
+      expect(performance.now() - startedMs).toBeLessThan(3000);
+      expect((await stack.slot()).last_error).toBe("load failed: the model is not listed after the load");
+    },
+  );
+
   test("attempt 2 that is lost as well: 502, no third attempt, no second recovery", async () => {
     await using stack = await startStack({ lemond: { version: "10.6" }, lemonade: unwatched });
     await stack.child().kill();
