@@ -1,20 +1,8 @@
 // A child that answers at once, so that what is measured is the way to it: canned replies, one per connection, as the real
 // llama-server closes a connection after a streamed reply. Arguments: --port N, as llama-server has it.
-const port = Number(process.argv[process.argv.indexOf("--port") + 1]);
+import { argument, begin, event, json, STREAM_END, STREAM_HEAD } from "./wire.ts";
+
 const MODEL = "/models/bench.gguf";
-
-const reply = (headers: string, body: string): Buffer =>
-  Buffer.from(`HTTP/1.1 200 OK\r\nServer: llama.cpp\r\n${headers}\r\nConnection: close\r\n\r\n${body}`);
-const json = (value: unknown): Buffer => {
-  const body = JSON.stringify(value);
-  return reply(`Content-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}`, body);
-};
-const event = (content: string): string => {
-  const choices = [{ finish_reason: null, index: 0, delta: { content } }];
-  return `data: ${JSON.stringify({ choices, created: 1, id: "chatcmpl-bench", model: MODEL, object: "chat.completion.chunk" })}\n\n`;
-};
-const chunk = (text: string): string => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
-
 const usage = { completion_tokens: 8, prompt_tokens: 32, total_tokens: 40 };
 const message = { role: "assistant", content: "One two three four five six seven eight." };
 const PLAIN = json({
@@ -27,12 +15,11 @@ const PLAIN = json({
 });
 const HEALTH = json({ status: "ok" });
 const MODELS = json({ object: "list", data: [{ id: MODEL, object: "model" }] });
-const STREAM_HEAD = reply("Content-Type: text/event-stream\r\nTransfer-Encoding: chunked", "");
 /** 64 tokens, each a chunk of its own, in 8 writes: tokens of a fast model arrive together too. */
 const TOKENS = Array.from({ length: 8 }, (_, at) =>
-  Buffer.from(Array.from({ length: 8 }, (_, n) => chunk(event(` token ${at * 8 + n}`))).join("")),
+  Buffer.from(Array.from({ length: 8 }, (_, n) => event(MODEL, { content: ` token ${at * 8 + n}` })).join("")),
 );
-const STREAM_END = Buffer.from(`${chunk("data: [DONE]\n\n")}0\r\n\r\n`);
+const END = Buffer.from(STREAM_END);
 
 interface State {
   head: string;
@@ -40,15 +27,9 @@ interface State {
   isStream: boolean;
 }
 
-function begin(text: string): { length: number; bodyAt: number } | null {
-  const end = text.indexOf("\r\n\r\n");
-  if (end < 0) return null;
-  return { length: Number(/content-length: *(\d+)/i.exec(text.slice(0, end))?.[1] ?? 0), bodyAt: end + 4 };
-}
-
 Bun.listen<State>({
   hostname: "127.0.0.1",
-  port,
+  port: Number(argument("--port")),
   socket: {
     open: (socket) => {
       socket.data = { head: "", missing: -1, isStream: false };
@@ -69,7 +50,7 @@ Bun.listen<State>({
       else {
         socket.write(STREAM_HEAD);
         for (const token of TOKENS) socket.write(token);
-        socket.end(STREAM_END);
+        socket.end(END);
       }
     },
   },

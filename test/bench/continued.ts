@@ -1,5 +1,6 @@
 // What the continuation of 64 streams costs that one death cut: from the death to the last byte, less lemond's load and the rest
-// of the longest answer.
+// of the longest answer. The child is as cheap as one can be, and speaks at a steady pace.
+import { join } from "node:path";
 import { startBinary, type Binary } from "../binary.ts";
 import { startLemond } from "../lemond/index.ts";
 import { median } from "./report.ts";
@@ -14,12 +15,15 @@ export interface Continued {
 
 const STREAMS = 64;
 const ROUNDS = 5;
+/** The speaker's. */
 const TOKEN_MS = 30;
 const CUT_AFTER = 10;
+const WORD = '"content":"';
 
 /** Medians of the rounds. Throws where a stream does not come whole. */
 export async function measureContinued(): Promise<Continued> {
-  await using lemond = await startLemond({ loadMs: 300, models: [{ id: "tiny-a", chat: { says: "words" } }] });
+  const llamaServer = [process.execPath, "--no-orphans", join(import.meta.dir, "speaker.ts")];
+  await using lemond = await startLemond({ loadMs: 300, llamaServer, models: [{ id: "tiny-a" }] });
   await lemond.load("tiny-a");
   await using server = await startBinary({ args: ["--port", "0", "--lemonade", lemond.url] });
   const results: Continued[] = [];
@@ -55,16 +59,19 @@ async function stream(
   onEvent: (events: number) => number,
 ): Promise<{ readonly endMs: number; readonly eventsLeft: number }> {
   const messages = [{ role: "user", content: "Count." }];
-  const body = JSON.stringify({ model: "tiny-a", stream: true, messages, max_tokens: 40, sim: { tokenMs: TOKEN_MS } });
+  const body = JSON.stringify({ model: "tiny-a", stream: true, messages, max_tokens: 40 });
   const response = await fetch(`${url}/v1/chat/completions`, { method: "POST", body });
   let text = "";
+  let counted = 0;
   let events = 0;
   let eventsLeft = 0;
   const decoder = new TextDecoder();
   for await (const bytes of response.body ?? []) {
     text += decoder.decode(bytes, { stream: true });
-    for (const seen = text.match(/"content":"/g)?.length ?? 0; events < seen;)
+    for (let at = text.indexOf(WORD, counted); at >= 0; at = text.indexOf(WORD, counted)) {
+      counted = at + WORD.length;
       if (performance.now() > onEvent(++events)) eventsLeft++;
+    }
   }
   if (!text.endsWith("data: [DONE]\n\n") || !text.includes(": continued"))
     throw new Error("a stream was not continued");

@@ -14,7 +14,7 @@ export interface LaunchSettings {
   readonly closeMs: number;
   readonly endsAtTerm: () => boolean;
   readonly answerLoadEarly: boolean;
-  readonly llamaServer: string | undefined;
+  readonly llamaServer: string | readonly string[] | undefined;
   readonly loadMs: () => number;
   readonly onChild: (child: ChildProcess) => void;
 }

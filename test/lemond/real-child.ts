@@ -4,10 +4,10 @@ import type { ChildProcess, StartOptions } from "./process.ts";
 const LOOK_MS = 20;
 
 export function startRealChild(
-  program: string,
+  program: string | readonly string[],
   { model, checkpoint, port, launchCommand }: StartOptions,
 ): ChildProcess {
-  const server = Bun.spawn([program, ...launchCommand.slice(1)], { stdio: ["ignore", "ignore", "ignore"] });
+  const server = Bun.spawn([program, launchCommand.slice(1)].flat(), { stdio: ["ignore", "ignore", "ignore"] });
   const url = `http://127.0.0.1:${port}`;
   // Unlike a simulated child it does not notice that its parent is gone.
   const end = (): void => server.kill("SIGKILL");

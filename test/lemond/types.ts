@@ -40,8 +40,8 @@ export interface LemondOptions {
   readonly workers?: number;
   /** Silence after which a child's stream carries `:`. Default 30000. */
   readonly pingMs?: number;
-  /** The path of a real llama-server that is run in the place of simulated children: each model's `checkpoint` is its GGUF. */
-  readonly llamaServer?: string;
+  /** A real llama-server, or its command, that is run in the place of simulated children: each model's `checkpoint` is its GGUF. */
+  readonly llamaServer?: string | readonly string[];
   /** How many lines of progress a download has, and the time before each. Default 3 and 5. */
   readonly pull?: { readonly steps?: number; readonly stepMs?: number };
   /** Silence after which a stream through lemond 11.7 carries `: ping`. Real and default: 1000. */
