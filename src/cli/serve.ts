@@ -9,7 +9,7 @@ import { type Server, startServer } from "../server.ts";
 
 export async function serve(flags: Flags, version: string): Promise<void> {
   const { config, notes } = readOrFail(flags);
-  const log = createLog(config.server.logLevel, createLineWriter(process.stdout), formatOf(config));
+  const log = createLog(config.server.logLevel, createLineWriter(process.stdout), formatOf(config), setImmediate);
   // An escaped error is logged as one line, not as a page of source code; the service manager restarts the server.
   process.on("uncaughtException", (error) => {
     log.error("server.failed", { error: `${error.name}: ${error.message}` });

@@ -27,32 +27,54 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
-/** Takes one finished line, which ends in a newline. False: it was refused, since nobody reads. */
-export type LineWriter = (line: string) => boolean | void;
+/** Takes finished lines, each of which ends in a newline. False: they were refused, since nobody reads. */
+export type LineWriter = (lines: string) => boolean | void;
+
+/** One line before it is written. */
+interface Event {
+  readonly atMs: number;
+  readonly level: LogLevel;
+  readonly event: string;
+  readonly fields: Fields | undefined;
+}
 
 /** The last lines, for the page. */
 const REMEMBERED = 1000;
 
-/** A log that passes finished lines to `write`. Lines that it refused are counted, and the next one that it takes says how many. */
-export function createLog(level: LogLevel, write: LineWriter, format: LogFormat = "json"): Log {
+/**
+ * A log that passes finished lines to `write`: each at once, or, with `later`, those of one turn of the event loop together,
+ * since one by one they took a tenth of a request's time. Refused lines are counted, and the next that pass say how many.
+ */
+export function createLog(
+  level: LogLevel,
+  write: LineWriter,
+  format: LogFormat = "json",
+  later: ((write: () => void) => void) | null = null,
+): Log {
   let lowest = RANK[level];
   let lineOf = FORMATS[format];
   let dropped = 0;
   let count = 0;
-  let last: {
-    readonly atMs: number;
-    readonly level: LogLevel;
-    readonly event: string;
-    readonly fields?: Fields | undefined;
-  }[] = [];
+  let last: Event[] = [];
+  let due: Event[] = [];
+  const writeDue = (): void => {
+    const events = due;
+    due = [];
+    const lines = events.map(lineOf).join("");
+    if (dropped > 0 && write(lineOf(droppedLines(dropped))) !== false) dropped = 0;
+    if (lines !== "" && write(lines) === false) dropped += events.length;
+  };
+  // What was said last is not lost.
+  if (later) process.on("exit", writeDue);
   const put = (name: LogLevel, event: string, fields: Fields | undefined): void => {
     count++;
-    const atMs = Date.now();
-    last.push({ atMs, level: name, event, fields });
+    const said = { atMs: Date.now(), level: name, event, fields };
+    last.push(said);
     // Many at a time: one by one would move them all for each line.
     if (last.length >= 2 * REMEMBERED) last = last.slice(-REMEMBERED);
-    if (dropped > 0 && write(lineOf(atMs, "warn", "log.dropped", { lines: dropped })) !== false) dropped = 0;
-    if (write(lineOf(atMs, name, event, fields)) === false) dropped += 1;
+    if (due.push(said) > 1) return;
+    if (later) later(writeDue);
+    else writeDue();
   };
   const at =
     (name: LogLevel) =>
@@ -84,13 +106,20 @@ export function createLog(level: LogLevel, write: LineWriter, format: LogFormat 
   };
 }
 
-const FORMATS: Record<LogFormat, (atMs: number, level: LogLevel, event: string, fields?: Fields) => string> = {
+const droppedLines = (lines: number): Event => ({
+  atMs: Date.now(),
+  level: "warn",
+  event: "log.dropped",
+  fields: { lines },
+});
+
+const FORMATS: Record<LogFormat, (event: Event) => string> = {
   // The fields are written apart: to copy them into one object first would cost as much as the rest.
-  json: (atMs, level, event, fields = {}) => {
+  json: ({ atMs, level, event, fields = {} }) => {
     const rest = JSON.stringify(fields);
     return `{"ts":"${new Date(atMs).toISOString()}","level":"${level}","event":"${event}"${rest === "{}" ? "" : `,${rest.slice(1, -1)}`}}\n`;
   },
-  text: (atMs, level, event, fields = {}) => {
+  text: ({ atMs, level, event, fields = {} }) => {
     const time = new Date(atMs).toTimeString().slice(0, 8);
     const words = Object.entries(fields).flatMap(([name, value]) =>
       value === undefined ? [] : [`${name}=${textOf(value)}`],
@@ -106,31 +135,21 @@ const textOf = (value: unknown): string =>
 /** Most characters that wait for the reader of the log. */
 const MOST_WAITING = 1024 * 1024;
 
-/**
- * Writes the lines of one turn of the event loop together: a write for each request would cost a tenth of its time.
- * Where nobody reads them, 1 MB waits at most; lines beyond that are refused until half of it has been read.
- */
+/** Where nobody reads the lines, 1 MB waits; more are refused until half of it has been read. */
 export function createLineWriter(stream: NodeJS.WriteStream): LineWriter {
-  let lines = "";
   let waiting = 0;
   let isFull = false;
-  const flush = (): void => {
+  // A log reader that went away must not end the server.
+  stream.on("error", () => {});
+  return (lines) => {
+    isFull ||= waiting > MOST_WAITING;
+    if (isFull) return false;
     const { length } = lines;
     waiting += length;
     stream.write(lines, () => {
       waiting -= length;
       isFull &&= waiting > MOST_WAITING / 2;
     });
-    lines = "";
-  };
-  // A log reader that went away must not end the server.
-  stream.on("error", () => {});
-  process.on("exit", flush);
-  return (line) => {
-    isFull ||= waiting + lines.length > MOST_WAITING;
-    if (isFull) return false;
-    if (lines === "") setImmediate(flush);
-    lines += line;
     return true;
   };
 }

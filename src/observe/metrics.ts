@@ -41,7 +41,13 @@ const FIRST_BYTE_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 
 const RECOVERY_S = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 300, 600];
 const TOKENS_PER_SECOND = [1, 2, 5, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 400];
 
-const COUNTED_AT_ONCE = 100;
+const OBSERVED_AT_ONCE = 100;
+
+interface Ended {
+  readonly route: string;
+  readonly status: number;
+  count: number;
+}
 
 export function createMetrics(version: string): Metrics {
   const registry = new Registry();
@@ -93,22 +99,29 @@ export function createMetrics(version: string): Metrics {
   const build = new Gauge(named("build_info", "Always 1.", ["version", "bun"]));
   build.set({ version, bun: Bun.version }, 1);
 
-  /** What comes with every request is counted a hundred at a time: one by one it took a twentieth of this thread. */
-  let ended: { readonly upstream: string; readonly route: string; readonly status: number }[] = [];
-  let began: { readonly upstream: string; readonly seconds: number }[] = [];
+  /** What comes with every request is kept until it is looked at, or is many: one by one it took a twentieth of this thread. */
+  const ended = new Map<string, Ended[]>();
+  const began = new Map<string, number[]>();
   const count = (): void => {
-    const counts = Map.groupBy(ended, ({ upstream, route, status }) => `${status} ${route} ${upstream}`);
-    for (const [labels, ...more] of counts.values()) if (labels) requests.inc(labels, 1 + more.length);
-    for (const { upstream, seconds } of began) firstByte.observe({ upstream }, seconds);
-    ended = [];
-    began = [];
+    for (const [upstream, counts] of ended)
+      for (const { route, status, count } of counts) requests.inc({ upstream, route, status }, count);
+    ended.clear();
+    for (const [upstream, seconds] of began) for (const s of seconds) firstByte.observe({ upstream }, s);
+    began.clear();
   };
 
   return {
     requestEnded: (upstream, route, status) => {
-      if (ended.push({ upstream, route, status }) >= COUNTED_AT_ONCE) count();
+      const counts = ended.get(upstream) ?? [];
+      if (counts.length === 0) ended.set(upstream, counts);
+      for (const known of counts) if (known.route === route && known.status === status) return void known.count++;
+      counts.push({ route, status, count: 1 });
     },
-    firstByte: (upstream, seconds) => void began.push({ upstream, seconds }),
+    firstByte: (upstream, seconds) => {
+      const known = began.get(upstream);
+      if (!known) began.set(upstream, [seconds]);
+      else if (known.push(seconds) >= OBSERVED_AT_ONCE) count();
+    },
     upstreamDead: (slot, error) => dead.inc({ slot, error }),
     repaired: (slot, outcome, seconds) => {
       repairs.inc({ slot, outcome });

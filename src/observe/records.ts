@@ -7,6 +7,7 @@ import { codeOf, type Kept, NOTHING_KEPT, readRecords, recordsPath, writeRecords
 import { rememberRepairs, type RepairEntry } from "./repairs.ts";
 import { type EndedRequest, recordOf, type RequestRecord, savedOf, type Seen, tokensPerSecond } from "./requests.ts";
 import { createTotals, type Headline } from "./totals.ts";
+import { tokensIn } from "./usage.ts";
 
 export interface RecordsDeps {
   /** systemd's STATE_DIRECTORY; null keeps everything in memory alone. */
@@ -56,7 +57,7 @@ export function createRecords({ folder, log, metrics }: RecordsDeps): Records {
     ended = [];
     const bySlot = new Map<string, { prompt: number; completion: number; perSecond: number[] }>();
     for (const request of due) {
-      const tokens = request.tokens.read();
+      const tokens = tokensIn(request.ends);
       const perSecond = tokensPerSecond(request, tokens);
       seen.push({ request, tokens, perSecond });
       const { atMs, status, upstream, isSlot, waitedMs } = request;
@@ -72,6 +73,12 @@ export function createRecords({ folder, log, metrics }: RecordsDeps): Records {
     seen = seen.slice(-REMEMBERED);
     count += due.length;
     isWritten &&= due.length === 0;
+  };
+
+  let settling: Timer | null = null;
+  const settleInTime = (): void => {
+    settling = null;
+    settle();
   };
 
   /** Oldest first. Made when somebody looks: most requests are forgotten before anybody does. */
@@ -106,9 +113,8 @@ export function createRecords({ folder, log, metrics }: RecordsDeps): Records {
 
   return {
     requestEnded: (request) => {
-      const many = ended.push(request);
-      if (many === 1) setTimeout(settle, RECORD_MS).unref();
-      if (many >= RECORDED_AT_ONCE) settle();
+      settling ??= setTimeout(settleInTime, RECORD_MS).unref();
+      if (ended.push(request) >= RECORDED_AT_ONCE) settle();
     },
     settle,
     repaired: (repair) => {

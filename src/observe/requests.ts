@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import type { Label } from "../slots/known.ts";
 import type { Saved } from "./totals.ts";
-import type { TokenReader, Tokens } from "./usage.ts";
+import type { BodyEnds, Tokens } from "./usage.ts";
 
 /** A label that another version wrote is shown as it is. */
 const OutcomeLabel = v.custom<Label>((value) => typeof value === "string");
@@ -52,8 +52,8 @@ export interface EndedRequest {
   readonly waitedMs: number | null;
   readonly firstByteMs: number | null;
   readonly tookMs: number;
-  /** Has seen the reply. */
-  readonly tokens: TokenReader;
+  /** Of the reply. */
+  readonly ends: BodyEnds;
   readonly fallback: string | null;
   readonly isContinued: boolean;
 }

@@ -9,79 +9,70 @@ export interface Tokens {
   readonly perSecond: number | null;
 }
 
-export interface TokenReader {
-  /** Bytes of the body, in order. */
-  see(bytes: Uint8Array): void;
-  /** Called once: it lets go of the bytes. */
-  read(): Tokens;
+/** Both ends of a body, as it passes by. Written by `see` alone. */
+export interface BodyEnds {
+  head: Uint8Array | null;
+  tail: Uint8Array[];
+  tailBytes: number;
 }
 
-/** llama-server's last events take 0.6 KB, another server's may have more behind their numbers: looked at in this order. */
-const END_BYTES = [1024, 4096] as const;
-const [FEWEST_BYTES, MOST_BYTES] = END_BYTES;
+/** llama-server's last events take 0.6 KB, another server's may have more behind their numbers. */
+const END_BYTES = 4096;
+const BEGIN_BYTES = 1024;
 /** Of a larger chunk the ends are copied, since a view keeps all of it in memory. */
 const LARGE_BYTES = 64 * 1024;
-/** How many values are looked at from either end: OpenAI's `usage` is null in all events but one. */
+/** How many are looked at from either end, should the first not be whole. */
 const MOST_LOOKS = 4;
 const MOST_OBJECT_BYTES = 1024;
-const TIMINGS = Buffer.from('"timings"');
-const USAGE = Buffer.from('"usage"');
+const TIMINGS = '"timings"';
+const USAGE = '"usage"';
+/** A letter for each byte: keys and numbers are ASCII, and what lies between is passed over. */
+const letters = new TextDecoder("latin1");
 
-export function createTokenReader(): TokenReader {
-  let head: Uint8Array | null = null;
-  let tail: Uint8Array[] = [];
-  let tailBytes = 0;
+export const noBody = (): BodyEnds => ({ head: null, tail: [], tailBytes: 0 });
 
-  /** The last bytes, of as few chunks as hold them. */
-  const end = (endBytes: number): Buffer => {
-    let from = tail.length;
-    let bytes = 0;
-    while (from > 0 && bytes < endBytes) bytes += tail[--from]?.length ?? 0;
-    const last = tail.at(-1);
-    if (last && from === tail.length - 1) return bufferOf(last, Math.max(0, bytes - endBytes));
-    return Buffer.concat(tail.slice(from)).subarray(-endBytes);
-  };
-
-  /** llama-server has `timings` in every last event, OpenAI's `usage` is there where it was asked for. */
-  const atEnd = (): Tokens => {
-    for (const endBytes of END_BYTES) {
-      if (endBytes > FEWEST_BYTES && tailBytes <= FEWEST_BYTES) break;
-      const last = end(endBytes);
-      const timings = lastObject(last, TIMINGS);
-      const usage = lastObject(last, USAGE);
-      if (usage !== null || timings !== null) return tokensOf(usage, timings);
-    }
-    return tokensOf(null, null);
-  };
-
-  return {
-    see: (bytes) => {
-      const isLarge = bytes.length > LARGE_BYTES;
-      head ??= isLarge ? bytes.slice(0, FEWEST_BYTES) : bytes;
-      const last = isLarge ? bytes.slice(-MOST_BYTES) : bytes;
-      tail.push(last);
-      tailBytes += last.length;
-      for (let first = tail[0]; first && tailBytes - first.length >= MOST_BYTES; first = tail[0]) {
-        tailBytes -= first.length;
-        tail.shift();
-      }
-    },
-    read: () => {
-      const known = atEnd();
-      const begin = head;
-      head = null;
-      tail = [];
-      // Vectors follow their `usage`, and an Anthropic message's first event has the prompt's.
-      if (known.prompt !== null || begin === null) return known;
-      const begun = tokensOf(firstObject(bufferOf(begin, 0, FEWEST_BYTES), USAGE), null);
-      return { ...known, prompt: begun.prompt, completion: known.completion ?? begun.completion };
-    },
-  };
+/** Takes bytes of the body, in order. */
+export function see(ends: BodyEnds, bytes: Uint8Array): void {
+  const isLarge = bytes.length > LARGE_BYTES;
+  ends.head ??= isLarge ? bytes.slice(0, BEGIN_BYTES) : bytes;
+  const last = isLarge ? bytes.slice(-END_BYTES) : bytes;
+  const { tail } = ends;
+  tail.push(last);
+  ends.tailBytes += last.length;
+  for (let first = tail[0]; first && ends.tailBytes - first.length >= END_BYTES; first = tail[0]) {
+    ends.tailBytes -= first.length;
+    tail.shift();
+  }
 }
 
-/** A view. */
-const bufferOf = (bytes: Uint8Array, from: number, most = bytes.length): Buffer =>
-  Buffer.from(bytes.buffer, bytes.byteOffset + from, Math.min(bytes.length - from, most));
+/** What the body says of its tokens. Called once, when it is over: lets go of the bytes. */
+export function tokensIn(ends: BodyEnds): Tokens {
+  const { head } = ends;
+  const known = tokensAtEnd(ends);
+  ends.head = null;
+  ends.tail = [];
+  // Vectors follow their `usage`, and an Anthropic message's first event has the prompt's.
+  if (known.prompt !== null || head === null) return known;
+  const begun = tokensOf(firstObject(letters.decode(head.subarray(0, BEGIN_BYTES)), USAGE), null);
+  return { ...known, prompt: begun.prompt, completion: known.completion ?? begun.completion };
+}
+
+/** llama-server has `timings` in every last event, OpenAI's `usage` is there where it was asked for. */
+function tokensAtEnd(ends: BodyEnds): Tokens {
+  const last = endOf(ends);
+  return tokensOf(lastObject(last, USAGE), lastObject(last, TIMINGS));
+}
+
+/** The last bytes as letters, of as few chunks as hold them. */
+function endOf({ tail }: BodyEnds): string {
+  let text = "";
+  for (let at = tail.length - 1; at >= 0 && text.length < END_BYTES; at--) {
+    const bytes = tail[at];
+    const missing = END_BYTES - text.length;
+    text = letters.decode(bytes && bytes.length > missing ? bytes.subarray(-missing) : bytes) + text;
+  }
+  return text;
+}
 
 type Numbers = Readonly<Record<string, unknown>>;
 
@@ -103,40 +94,53 @@ function tokensOf(usage: Numbers | null, timings: Numbers | null): Tokens {
   };
 }
 
-/** The last object under that key (with its quotes), or the first. */
-function lastObject(bytes: Buffer, key: Buffer): Numbers | null {
-  let at = bytes.length;
-  for (let look = 0; look < MOST_LOOKS && at > 0; look++) {
-    at = bytes.lastIndexOf(key, at - 1);
-    const found = at < 0 ? null : objectAfter(bytes, at + key.length);
-    if (at < 0 || found !== null) return found;
+/** The last object under that key (with its quotes). Searched forward: backward it took 15 µs of a stream. */
+function lastObject(text: string, key: string): Numbers | null {
+  const begins: number[] = [];
+  for (let at = text.indexOf(key); at >= 0; at = text.indexOf(key, at + 1)) {
+    const begin = beginOfObject(text, at + key.length);
+    if (begin >= 0) begins.push(begin);
+  }
+  for (const begin of begins.slice(-MOST_LOOKS).reverse()) {
+    const found = objectAt(text, begin);
+    if (found !== null) return found;
   }
   return null;
 }
 
-function firstObject(bytes: Buffer, key: Buffer): Numbers | null {
-  let at = -1;
-  for (let look = 0; look < MOST_LOOKS; look++) {
-    at = bytes.indexOf(key, at + 1);
-    const found = at < 0 ? null : objectAfter(bytes, at + key.length);
-    if (at < 0 || found !== null) return found;
+function firstObject(text: string, key: string): Numbers | null {
+  let at = text.indexOf(key);
+  for (let look = 0; look < MOST_LOOKS && at >= 0; look++) {
+    const begin = beginOfObject(text, at + key.length);
+    const found = begin < 0 ? null : objectAt(text, begin);
+    if (found !== null) return found;
+    at = text.indexOf(key, at + 1);
   }
   return null;
 }
 
-/**
- * The object that is the value of a key which ends at `at`. Text of the model has its quotes escaped and cannot pass for a
- * key. The object ends at the first brace that closes as many as were opened, since it holds numbers and no text.
- */
-function objectAfter(bytes: Buffer, at: number): Numbers | null {
-  const text = bytes.toString("latin1", at, at + MOST_OBJECT_BYTES);
-  const begin = /^\s*:\s*(?=\{)/.exec(text)?.[0].length;
-  if (begin === undefined) return null;
-  for (let end = text.indexOf("}"), opened = begin; end > 0; end = text.indexOf("}", end + 1)) {
+/** Where the object begins that is the value of a key which ends at `at`; -1 where it is none. Text of the model has its quotes escaped and cannot pass for a key. */
+function beginOfObject(text: string, at: number): number {
+  const colon = afterSpace(text, at);
+  const begin = afterSpace(text, colon + 1);
+  return text[colon] === ":" && text[begin] === "{" ? begin : -1;
+}
+
+/** The object ends at the first brace that closes as many as were opened, since it holds numbers and no text. */
+function objectAt(text: string, begin: number): Numbers | null {
+  let opened = begin;
+  for (let end = text.indexOf("}", begin); end > 0; end = text.indexOf("}", end + 1)) {
     opened = text.indexOf("{", opened + 1);
+    if (end - begin > MOST_OBJECT_BYTES) return null;
     if (opened < 0 || opened > end) return parsed(text.slice(begin, end + 1));
   }
   return null;
+}
+
+function afterSpace(text: string, begin: number): number {
+  let at = begin;
+  while (text[at] === " " || text[at] === "\n" || text[at] === "\r" || text[at] === "\t") at++;
+  return at;
 }
 
 function parsed(text: string): Numbers | null {

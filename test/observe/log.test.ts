@@ -57,7 +57,7 @@ test("where nobody reads stdout 1 MB of lines waits, the rest is counted, and it
   writeFileSync(
     program,
     `import { createLineWriter, createLog } from ${JSON.stringify(resolve("src/observe/log.ts"))};
-    const log = createLog("info", createLineWriter(process.stdout));
+    const log = createLog("info", createLineWriter(process.stdout), "json", setImmediate);
     for (let at = 0; at < 20_000; at += 1) {
       log.info("line", { at, text: "x".repeat(130) });
       if (at % 100 === 0) await Bun.sleep(0);

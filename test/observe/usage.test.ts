@@ -1,15 +1,15 @@
 // The tokens of a reply, read from its ends: the same as whoever parses all of it would find.
 import { expect, test } from "bun:test";
-import { createTokenReader, type Tokens } from "../../src/observe/usage.ts";
+import { noBody, see, type Tokens, tokensIn } from "../../src/observe/usage.ts";
 import { readRecording } from "../lemond/recording.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 function tokensOf(text: string, chunkBytes = Number.POSITIVE_INFINITY): Tokens {
-  const reader = createTokenReader();
+  const ends = noBody();
   const all = bytes(text);
-  for (let at = 0; at < all.length; at += chunkBytes) reader.see(all.slice(at, at + chunkBytes));
-  return reader.read();
+  for (let at = 0; at < all.length; at += chunkBytes) see(ends, all.slice(at, at + chunkBytes));
+  return tokensIn(ends);
 }
 
 /** What parsing everything finds. */
@@ -86,12 +86,12 @@ test.each([
 });
 
 test("a stream of a hundred megabytes takes a few kilobytes", () => {
-  const reader = createTokenReader();
+  const ends = noBody();
   const chunk = bytes("x".repeat(1024));
   const before = process.memoryUsage().arrayBuffers;
-  for (let n = 0; n < 100_000; n++) reader.see(chunk.slice());
+  for (let n = 0; n < 100_000; n++) see(ends, chunk.slice());
   Bun.gc(true);
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1024 * 1024);
-  reader.see(bytes('{"usage":{"prompt_tokens":1,"completion_tokens":2}}'));
-  expect(reader.read()).toEqual({ prompt: 1, completion: 2, perSecond: null });
+  see(ends, bytes('{"usage":{"prompt_tokens":1,"completion_tokens":2}}'));
+  expect(tokensIn(ends)).toEqual({ prompt: 1, completion: 2, perSecond: null });
 });
