@@ -1,7 +1,7 @@
 // Prints what the recording of one stream of 100,000 tokens takes of the heap at its highest, in bytes: `kept` to its end, and `letGo`
 // on the way because it has too much text.
 import { heapStats } from "bun:jsc";
-import { createRecording } from "../src/dispatch/recording.ts";
+import { createRecording, record } from "../src/dispatch/recording.ts";
 
 const TOKENS = 100_000;
 /** Side by side: what the heap has beside them is divided by so many. */
@@ -21,7 +21,7 @@ function mostBytes(token: string): number {
   let most = 0;
   for (let nth = 0; nth < TOKENS; nth++) {
     // Each event is an array of its own, as it comes from a socket.
-    for (const { seen } of recordings) seen(new Uint8Array(event));
+    for (const recording of recordings) record(recording, new Uint8Array(event));
     if (nth % 999 === 0) most = Math.max(most, heapBytes() - before);
   }
   return most / STREAMS;

@@ -1,7 +1,7 @@
 // Steps of the relay's tests: a scripted source, and the relay run on it to its end.
 import type { Ended, Read, Source } from "../src/dispatch/attempt.ts";
 import { readFirst } from "../src/dispatch/beginning.ts";
-import { ready, relay, type RelayEnd } from "../src/dispatch/relay.ts";
+import { relay, type RelayEnd } from "../src/dispatch/relay.ts";
 import type { Framing } from "../src/dispatch/sse.ts";
 
 export const INTERRUPTION = 'data: {"error":{"code":"dispatch.stream_interrupted"}}\n\n';
@@ -38,7 +38,7 @@ export interface Seen {
 export function start(first: Uint8Array, source: Source, framing: Framing) {
   const ends: RelayEnd[] = [];
   const body = relay({
-    start: ready({ first, source }),
+    start: { first, source },
     framing,
     interruption: () => Buffer.from(INTERRUPTION),
     onEnd: (end) => ends.push(end),

@@ -62,8 +62,19 @@ export interface Dial {
   readonly firstByteTimeoutMs: number;
   /** Asked before anything is sent, within the same limit: a cause not to dial at all, or null. */
   readonly objection: ((limit: AbortSignal) => Promise<LossCause | null>) | null;
-  /** Called before anything is sent, with what cuts the attempt and when the other end last sent anything. */
-  readonly onStart: (cut: (ended: Ended) => void, heardMs: () => number) => void;
+}
+
+/** One attempt under way, as long as its reply runs. Written in this file alone. */
+export interface Connection {
+  readonly abort: AbortController;
+  /** When the other end last sent anything. */
+  heardMs: number;
+  /** How it was cut. */
+  ended: Ended | null;
+  /** Gives that to whoever waits. */
+  settle: ((ended: Ended) => void) | null;
+  /** What a reset means by now. */
+  onReset: "reset" | "truncated";
 }
 
 /**
@@ -73,61 +84,85 @@ export interface Dial {
  */
 export const OWN_CONNECTION = { keepalive: false, timeout: false, redirect: "manual", decompress: false } as const;
 
+const CLIENT_GONE: Ended = { kind: "client-gone" };
+const TIMEOUT: Ended = { kind: "timeout" };
+
 /** `Response` takes no higher status. */
 const HIGHEST_STATUS = 599;
 const LOWEST_STATUS = 200;
 
-/** Sends the request once. Never throws for what the network does. */
-export async function attempt(call: Sending, dial: Dial): Promise<Outcome> {
-  if (call.client.aborted) return { kind: "client-gone" };
-  const connection = createConnection(call.client);
-  dial.onStart(connection.cut, connection.heardMs);
-  const { firstByteTimeoutMs } = dial;
-  const timer =
-    firstByteTimeoutMs > 0 ? setTimeout(() => connection.cut({ kind: "timeout" }), firstByteTimeoutMs) : null;
-  try {
-    return await exchange(call, dial, connection);
-  } finally {
-    if (timer) clearTimeout(timer);
-    if (call.progress) call.progress.dialledMs = null;
-  }
+/** A connection of its own for one attempt of that client. Made apart from it: a closure there would keep the request's body. */
+export function openConnection(client: AbortSignal): Connection {
+  const connection: Connection = {
+    abort: new AbortController(),
+    heardMs: performance.now(),
+    ended: client.aborted ? CLIENT_GONE : null,
+    settle: null,
+    onReset: "reset",
+  };
+  client.addEventListener("abort", () => cut(connection, CLIENT_GONE), { once: true });
+  return connection;
 }
 
+/** Closes the connection; what is waited for ends as `how`. Idempotent. */
+export function cut(connection: Connection, how: Ended): void {
+  if (connection.ended) return;
+  connection.ended = how;
+  connection.settle?.(how);
+  connection.abort.abort();
+}
+
+/** Sends the request once. Never rejects for what the network does. */
+export async function attempt(call: Sending, dial: Dial, connection: Connection): Promise<Outcome> {
+  if (connection.ended) return connection.ended;
+  const { firstByteTimeoutMs } = dial;
+  const timer = firstByteTimeoutMs > 0 ? setTimeout(cut, firstByteTimeoutMs, connection, TIMEOUT) : null;
+  const outcome = await settled(connection, exchange(call, dial, connection));
+  if (timer) clearTimeout(timer);
+  if (call.progress) call.progress.dialledMs = null;
+  return outcome;
+}
+
+/** Aborting a fetch does not promise that a pending read settles soon (Bun 1.4.5), so a cut settles it itself. */
+function settled(connection: Connection, exchanged: Promise<Outcome>): Promise<Outcome> {
+  return new Promise((resolve) => {
+    connection.settle = resolve;
+    exchanged.then(resolve, (error: unknown) => resolve(connection.ended ?? lost(error, connection.onReset)));
+  });
+}
+
+/** Rejects with what fetch says of the network. */
 async function exchange(call: Sending, { url, objection: ask }: Dial, connection: Connection): Promise<Outcome> {
-  if (ask) {
-    const objection = await connection.settle(ask(connection.signal), "reset", valueOf);
-    if (objection.kind !== "value") return objection;
-    if (objection.value !== null) return { kind: "lost", error: "ConnectError", cause: objection.value };
-  }
+  const { signal } = connection.abort;
+  const objection = ask && (await ask(signal));
+  if (connection.ended) return connection.ended;
+  if (objection !== null) return { kind: "lost", error: "ConnectError", cause: objection };
   if (call.progress) call.progress.dialledMs = performance.now();
-  const response = await connection.settle(
-    fetch(url, { method: call.method, ...upload(call), signal: connection.signal, ...OWN_CONNECTION }),
-    "reset",
-    valueOf,
-  );
-  if (response.kind !== "value") return response;
-  const { status, headers: replyHeaders } = response.value;
+  const { body, headers: sent } = upload(call);
+  const response = await fetch(url, { ...OWN_CONNECTION, method: call.method, headers: sent, body, signal });
+  connection.heardMs = performance.now();
+  connection.onReset = "truncated";
+  const { status, headers } = response;
   if (status < LOWEST_STATUS || status > HIGHEST_STATUS) {
-    connection.cut({ kind: "lost", error: "RemoteProtocolError", cause: "reset" });
-    return { kind: "lost", error: "RemoteProtocolError", cause: "reset" };
+    const reset: Ended = { kind: "lost", error: "RemoteProtocolError", cause: "reset" };
+    cut(connection, reset);
+    return reset;
   }
-  const type = (replyHeaders.get("content-type") ?? "").toLowerCase();
+  const type = (headers.get("content-type") ?? "").toLowerCase();
   // In an encoded body we cannot see events, and cannot add any.
-  const framing = isPlain(replyHeaders) ? framingOf(type) : "none";
+  const framing = isPlain(headers) ? framingOf(type) : "none";
   const isWhole = framing === "none" && (!call.wantsStream || type.includes("json"));
-  const announced = Number(replyHeaders.get("content-length") ?? Number.NaN);
-  if (isWhole && announced <= call.maxReplyBytes) {
-    const whole = await connection.settle(response.value.bytes(), "truncated", valueOf);
-    return whole.kind === "value" ? { kind: "reply", status, headers: replyHeaders, body: whole.value } : whole;
-  }
-  const reader = response.value.body?.getReader();
-  if (!reader) return { kind: "reply", status, headers: replyHeaders, body: new Uint8Array() };
+  const announced = Number(headers.get("content-length") ?? Number.NaN);
+  if (isWhole && announced <= call.maxReplyBytes)
+    return { kind: "reply", status, headers, body: await response.bytes() };
+  const reader = response.body?.getReader();
+  if (!reader) return { kind: "reply", status, headers, body: new Uint8Array() };
   const source = createSource(connection, reader);
   // A reply that says that it is larger than the limit need not be read up to it first.
   const begun = isWhole
     ? await readWhole(source, announced > call.maxReplyBytes ? 0 : call.maxReplyBytes)
     : await readFirst(source, framing, call.progress?.onComment);
-  return "kind" in begun ? begun : { kind: "reply", status, headers: replyHeaders, framing, ...begun };
+  return "kind" in begun ? begun : { kind: "reply", status, headers, framing, ...begun };
 }
 
 function framingOf(type: string): Framing {
@@ -140,57 +175,23 @@ function isPlain(headers: Headers): boolean {
   return encoding === null || encoding === "" || encoding.toLowerCase() === "identity";
 }
 
-const valueOf = <T>(value: T): { readonly kind: "value"; readonly value: T } => ({ kind: "value", value });
-
-interface Connection {
-  readonly signal: AbortSignal;
-  cut(ended: Ended): void;
-  heardMs(): number;
-  /** `onReset`: what a reset means at this point. */
-  settle<T, S>(promise: Promise<T>, onReset: "reset" | "truncated", as: (value: T) => S): Promise<S | Ended>;
-}
-
-/** Aborting a fetch does not promise that a pending read settles soon (Bun 1.4.5), so a cut settles it itself. */
-function createConnection(client: AbortSignal): Connection {
-  const abort = new AbortController();
-  let ended: Ended | null = null;
-  let pending: ((settled: Ended) => void) | null = null;
-  let heardMs = performance.now();
-  const cut = (how: Ended): void => {
-    if (ended) return;
-    ended = how;
-    pending?.(how);
-    abort.abort();
-  };
-  // Not made inside the async function: a closure there would keep the request's body for as long as the stream runs.
-  client.addEventListener("abort", () => cut({ kind: "client-gone" }), { once: true });
-  return {
-    signal: abort.signal,
-    cut,
-    heardMs: () => heardMs,
-    settle: (promise, onReset, as) =>
-      new Promise((resolve) => {
-        pending = resolve;
-        promise.then(
-          (value) => {
-            heardMs = performance.now();
-            resolve(ended ?? as(value));
-          },
-          (error: unknown) => resolve(ended ?? lost(error, onReset)),
-        );
-        if (ended) resolve(ended);
-      }),
-  };
-}
-
 function createSource(connection: Connection, reader: { read(): Promise<ReaderResult> }): Source {
+  let give: (read: Read) => void = () => {};
+  const heard = (chunk: ReaderResult): void => {
+    connection.heardMs = performance.now();
+    give(chunk.done ? { kind: "end" } : { kind: "bytes", bytes: chunk.value });
+  };
+  const failed = (error: unknown): void => give(connection.ended ?? lost(error, connection.onReset));
+  const wait = (resolve: (read: Read) => void): void => {
+    give = resolve;
+    connection.settle = resolve;
+    reader.read().then(heard, failed);
+  };
   return {
-    cut: connection.cut,
-    read: () => connection.settle(reader.read(), "truncated", readOf),
+    cut: (ended) => cut(connection, ended),
+    read: () => (connection.ended ? Promise.resolve(connection.ended) : new Promise(wait)),
   };
 }
-
-const readOf = (chunk: ReaderResult): Read => (chunk.done ? { kind: "end" } : { kind: "bytes", bytes: chunk.value });
 
 type ReaderResult = { done: false; value: Uint8Array } | { done: true };
 

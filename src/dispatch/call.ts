@@ -1,4 +1,4 @@
-// One request on its way to an upstream, and what came of it. Types only.
+// One request on its way to an upstream, and what came of it.
 import type { LossCause, Outcome } from "./attempt.ts";
 import type { Pieces } from "../http/pieces.ts";
 import type { Label } from "../slots/known.ts";
@@ -13,12 +13,13 @@ export interface LemondWay {
   readonly rewrite: (body: Uint8Array<ArrayBuffer>, model: string) => Pieces;
 }
 
-/** One request for an upstream. `url` gives the target below its API base. */
+/** One request for an upstream. */
 export interface Call {
   readonly requestId: string;
   /** As the client named it; empty where it did not. */
   readonly model: string;
-  readonly url: (base: string) => string;
+  /** Below the upstream's API base; with a slash before it, at its root. */
+  readonly path: string;
   readonly method: string;
   readonly headers: Headers;
   /** Null once no attempt can follow (`letGoOfBody`): a body does not live as long as its stream. */
@@ -58,4 +59,9 @@ export interface Sent {
   /** How long it was held for the slot. */
   readonly waitedMs?: number;
   readonly end: (interruption: LossCause | null) => void;
+}
+
+/** The URL of a call at an upstream with that API base. llama-server has its own routes at its root, where the base ends in /v1. */
+export function targetOf(base: string, path: string): string {
+  return path.startsWith("/") ? base.replace(/\/v1$/, "") + path : `${base}/${path}`;
 }

@@ -11,12 +11,12 @@ import { continuedBody, type Fields, isUsageMissing, isWhole, objectionTo, token
 import { heartbeatOf, type WaitProgress } from "./heartbeat.ts";
 import { isRecord, parsed } from "./json.ts";
 import { type Ask, type createQuestions, promptTokens, type Questioned } from "./questions.ts";
-import { createRecording, type Kind } from "./recording.ts";
+import { createRecording, type Kind, record, recordedIn, type Recording } from "./recording.ts";
 import { gaveItsRoom } from "./room.ts";
 import { lastEvents, type Seam } from "./splice.ts";
 import { splicedFrom } from "./spliced.ts";
 import { letGoOfBody } from "./upload.ts";
-import { createWait, type Wait } from "./wait.ts";
+import { comment, createWait, type Wait } from "./wait.ts";
 
 /** A larger body is let go of when the stream begins. */
 export const MOST_KEPT_BODY_BYTES = 2 * 1024 * 1024;
@@ -24,12 +24,17 @@ export const MOST_KEPT_BODY_BYTES = 2 * 1024 * 1024;
 /** The rest of a stream: from another attempt, or a few last events. */
 export type Rest = { readonly begun: Begun; readonly sent: Sent } | { readonly last: Uint8Array };
 
+/** A stream that may go on. Written in this file alone. */
 export interface Continuation {
-  seen(events: Uint8Array): void;
-  /** Null where the stream cannot go on. */
-  resume(lost: Ended): Resumption | null;
-  /** The stream is over: nothing of it is kept. */
-  end(): void;
+  readonly slot: Slot;
+  readonly kind: Kind;
+  readonly call: Call;
+  readonly sent: Sent;
+  readonly decision: Decision;
+  readonly deps: ContinuationDeps;
+  readonly recording: Recording;
+  readonly begunMs: number;
+  isOver: boolean;
 }
 
 /** `wait` waits for `rest`, which is null if the stream cannot go on after all. Never rejects. */
@@ -70,62 +75,72 @@ export function continuationOf(
   const bodyBytes = call.body?.length ?? Infinity;
   if (!slot.record.config.isContinued || sent.isDirect !== true || bodyBytes > MOST_KEPT_BODY_BYTES) return null;
   const recording = createRecording(kind);
-  const begunMs = deps.now();
-  let isOver = false;
+  return { slot, kind, call, sent, decision, deps, recording, begunMs: deps.now(), isOver: false };
+}
 
-  const begin = (lost: Lost): Questioned | null => {
-    if (isOver) return null;
-    const recorded = recording.result();
-    const body = call.body && parsed(new TextDecoder().decode(call.body));
-    const objection = isRecord(body) ? objectionTo(body, kind) : "no body";
-    if (isRecord(body) && recorded && isWhole(body, kind, recorded))
-      return { slot, kind, body, recorded, ask: askFor(call) };
-    // At the end of the server no load is begun: it could outlast us and leave lemond half done.
-    if (lost.cause === "unloaded") decision.notContinued = "an operator unloaded its model";
-    else if (slot.known.isDraining || lost.cause === "stopping") decision.notContinued = "the server is stopping";
-    else if (gaveItsRoom(slot, begunMs)) decision.notContinued = "its room is another slot's";
-    else if (objection !== null) decision.notContinued = `the request has ${objection}`;
-    else if (!recorded) decision.notContinued = "what was said is not one text";
-    else if (isRecord(body)) return { slot, kind, body, recorded, ask: askFor(call) };
+/** Takes whole events that have gone to the client. */
+export function seenBy({ recording, isOver }: Continuation, events: Uint8Array): void {
+  if (!isOver) record(recording, events);
+}
+
+/** The stream is over: nothing of it is kept. */
+export function endContinuation(continuation: Continuation): void {
+  continuation.isOver = true;
+  letGoOfBody(continuation.call);
+}
+
+/** Null where the stream cannot go on. */
+export function resume(continuation: Continuation, lost: Ended): Resumption | null {
+  const asked = lost.kind === "lost" ? questionOf(continuation, lost) : null;
+  if (!asked || lost.kind !== "lost") return null;
+  const { slot, sent, decision, deps } = continuation;
+  continuation.isOver = true;
+  // The slot must know of the loss before anything is sent to it, or it would not be repaired first.
+  sent.end(lost.cause);
+  const rest = restOf(continuation, asked, (bytes) => comment(wait, bytes));
+  const beat = heartbeatOf(decision.route.path);
+  const startedMs = deps.now();
+  const wait = createWait(rest, {
+    everyMs: deps.heartbeatMs(),
+    beat: () => beat?.(slot.name, progressOf(slot, deps.now() - startedMs)) ?? "",
+    now: deps.now,
+  });
+  return { rest, wait };
+}
+
+function questionOf(
+  { slot, kind, call, decision, recording, begunMs, isOver }: Continuation,
+  lost: Lost,
+): Questioned | null {
+  if (isOver) return null;
+  const recorded = recordedIn(recording);
+  const body = call.body && parsed(new TextDecoder().decode(call.body));
+  const objection = isRecord(body) ? objectionTo(body, kind) : "no body";
+  if (isRecord(body) && recorded && isWhole(body, kind, recorded))
+    return { slot, kind, body, recorded, ask: askFor(call) };
+  // At the end of the server no load is begun: it could outlast us and leave lemond half done.
+  if (lost.cause === "unloaded") decision.notContinued = "an operator unloaded its model";
+  else if (slot.known.isDraining || lost.cause === "stopping") decision.notContinued = "the server is stopping";
+  else if (gaveItsRoom(slot, begunMs)) decision.notContinued = "its room is another slot's";
+  else if (objection !== null) decision.notContinued = `the request has ${objection}`;
+  else if (!recorded) decision.notContinued = "what was said is not one text";
+  else if (isRecord(body)) return { slot, kind, body, recorded, ask: askFor(call) };
+  return null;
+}
+
+async function restOf(
+  { call, sent, decision, deps }: Continuation,
+  asked: Questioned,
+  onComment: (bytes: Uint8Array) => void,
+): Promise<Rest | null> {
+  const startedMs = deps.now();
+  const attempt = await attemptToContinue(asked, deps.questions, onComment);
+  if (call.client.aborted) {
+    if (attempt.outcome === "continued" && "sent" in attempt.rest) drop(attempt.rest.begun, attempt.rest.sent);
     return null;
-  };
-
-  const run = async (asked: Questioned, onComment: (bytes: Uint8Array) => void): Promise<Rest | null> => {
-    const startedMs = deps.now();
-    const attempt = await attemptToContinue(asked, deps.questions, onComment);
-    if (call.client.aborted) {
-      if (attempt.outcome === "continued" && "sent" in attempt.rest) drop(attempt.rest.begun, attempt.rest.sent);
-      return null;
-    }
-    if (!isWhole(asked.body, asked.kind, asked.recorded)) tell(attempt, asked, sent, decision, deps, startedMs);
-    return attempt.outcome === "continued" ? attempt.rest : null;
-  };
-
-  return {
-    seen: (events) => {
-      if (!isOver) recording.seen(events);
-    },
-    resume: (lost) => {
-      const asked = lost.kind === "lost" ? begin(lost) : null;
-      if (!asked || lost.kind !== "lost") return null;
-      isOver = true;
-      // The slot must know of the loss before anything is sent to it, or it would not be repaired first.
-      sent.end(lost.cause);
-      const rest = run(asked, (bytes) => wait.comment(bytes));
-      const beat = heartbeatOf(decision.route.path);
-      const startedMs = deps.now();
-      const wait = createWait(rest, {
-        everyMs: deps.heartbeatMs(),
-        beat: () => beat?.(slot.name, progressOf(slot, deps.now() - startedMs)) ?? "",
-        now: deps.now,
-      });
-      return { rest, wait };
-    },
-    end: () => {
-      isOver = true;
-      letGoOfBody(call);
-    },
-  };
+  }
+  if (!isWhole(asked.body, asked.kind, asked.recorded)) tell(attempt, asked, sent, decision, deps, startedMs);
+  return attempt.outcome === "continued" ? attempt.rest : null;
 }
 
 const progressOf = (slot: Slot, elapsedMs: number): WaitProgress =>
@@ -141,8 +156,7 @@ function askFor(call: Call): Ask {
     headers.set("content-type", "application/json");
     return {
       requestId: call.requestId,
-      // llama-server has its own routes at its root, where the slot's URL ends in /v1.
-      url: (base) => (path === "" ? call.url(base) : base.replace(/\/v1$/, "") + path),
+      path: path === "" ? call.path : path,
       method: "POST",
       headers,
       body: new TextEncoder().encode(JSON.stringify(fields)),

@@ -4,7 +4,7 @@ import type { ModelRoute } from "../http/routes.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Records } from "../observe/records.ts";
-import { createTokenReader, type TokenReader } from "../observe/usage.ts";
+import { type BodyEnds, noBody } from "../observe/usage.ts";
 import type { Label } from "../slots/known.ts";
 import type { RelayEnd } from "./relay.ts";
 import { CLIENT_GONE } from "./result.ts";
@@ -21,8 +21,10 @@ const STATUS_OF_BROKEN = { "client-gone": CLIENT_GONE, lost: 502, timeout: 504 }
 
 /** Filled in as the request goes its way. */
 export interface Decision {
+  readonly deps: DecisionDeps;
   readonly route: ModelRoute;
   readonly requestId: string;
+  readonly startedMs: number;
   /** The model as the client wrote it. */
   asked: string | null;
   /** Empty until an upstream is found. */
@@ -34,29 +36,26 @@ export interface Decision {
   label: Label | null;
   wantsStream: boolean;
   waitedMs: number | null;
-  /** Sees the body that goes to the client. */
-  readonly tokens: TokenReader;
+  /** Of the body that goes to the client. */
+  readonly ends: BodyEnds;
   /** Its stream was cut and went on with another child. */
   isContinued: boolean;
   /** The slot that was asked, if one of its fallbacks answers. */
   fallback: string | null;
   /** Why its cut stream did not go on. */
   notContinued: string | undefined;
-  /** Writes `dispatch.decision` and counts the request. Called once. */
-  readonly write: (status: number) => void;
-  /** Writes the request's record, once: a client may leave while its stream ends. `complete` has the status that was written. */
-  readonly end: (how: RelayEnd["kind"]) => void;
+  /** What was written; a client that left before it reads nothing. */
+  status: number;
+  firstByteMs: number | null;
+  hasEnded: boolean;
 }
 
 export function openDecision(route: ModelRoute, requestId: string, deps: DecisionDeps): Decision {
-  const { log, metrics, records, now } = deps;
-  const startedMs = now();
-  let writtenStatus: number = CLIENT_GONE;
-  let firstByteMs: number | null = null;
-  let hasEnded = false;
-  const decision: Decision = {
+  return {
+    deps,
     route,
     requestId,
+    startedMs: deps.now(),
     asked: null,
     upstream: "",
     model: undefined,
@@ -65,53 +64,61 @@ export function openDecision(route: ModelRoute, requestId: string, deps: Decisio
     label: null,
     wantsStream: false,
     waitedMs: null,
-    tokens: createTokenReader(),
+    ends: noBody(),
     isContinued: false,
     fallback: null,
     notContinued: undefined,
-    write: (status) => {
-      const { upstream, model, target, wantsStream, label } = decision;
-      const tookMs = now() - startedMs;
-      writtenStatus = status;
-      metrics.requestEnded(upstream, route.path, status);
-      if (status < 400) {
-        firstByteMs = tookMs;
-        metrics.firstByte(upstream, tookMs / 1000);
-      }
-      log.info("dispatch.decision", {
-        request_id: requestId,
-        route: route.path,
-        upstream,
-        model,
-        target,
-        stream: wantsStream,
-        status,
-        repair: label ?? undefined,
-        took_ms: Math.round(tookMs),
-      });
-    },
-    end: (how) => {
-      if (hasEnded) return;
-      hasEnded = true;
-      const { asked, upstream, isSlot, wantsStream, label, waitedMs, tokens, isContinued, fallback } = decision;
-      records.requestEnded({
-        atMs: Date.now(),
-        requestId,
-        route: route.path,
-        model: asked,
-        upstream,
-        isSlot,
-        isStream: wantsStream,
-        status: how === "complete" ? writtenStatus : STATUS_OF_BROKEN[how],
-        label,
-        waitedMs,
-        firstByteMs,
-        tookMs: now() - startedMs,
-        tokens,
-        fallback,
-        isContinued,
-      });
-    },
+    status: CLIENT_GONE,
+    firstByteMs: null,
+    hasEnded: false,
   };
-  return decision;
+}
+
+/** Writes `dispatch.decision` and counts the request. Called once. */
+export function writeDecision(decision: Decision, status: number): void {
+  const { route, requestId, upstream, model, target, wantsStream, label } = decision;
+  const { log, metrics, now } = decision.deps;
+  const tookMs = now() - decision.startedMs;
+  decision.status = status;
+  metrics.requestEnded(upstream, route.path, status);
+  if (status < 400) {
+    decision.firstByteMs = tookMs;
+    metrics.firstByte(upstream, tookMs / 1000);
+  }
+  log.info("dispatch.decision", {
+    request_id: requestId,
+    route: route.path,
+    upstream,
+    model,
+    target,
+    stream: wantsStream,
+    status,
+    repair: label ?? undefined,
+    took_ms: Math.round(tookMs),
+  });
+}
+
+/** Writes the request's record, once: a client may leave while its stream ends. `complete` has the status that was written. */
+export function endDecision(decision: Decision, how: RelayEnd["kind"]): void {
+  if (decision.hasEnded) return;
+  decision.hasEnded = true;
+  const { requestId, route, asked, upstream, isSlot, label, waitedMs, firstByteMs, ends, fallback } = decision;
+  const { records, now } = decision.deps;
+  records.requestEnded({
+    atMs: Date.now(),
+    requestId,
+    route: route.path,
+    model: asked,
+    upstream,
+    isSlot,
+    isStream: decision.wantsStream,
+    status: how === "complete" ? decision.status : STATUS_OF_BROKEN[how],
+    label,
+    waitedMs,
+    firstByteMs,
+    tookMs: now() - decision.startedMs,
+    ends,
+    fallback,
+    isContinued: decision.isContinued,
+  });
 }

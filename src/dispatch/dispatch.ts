@@ -1,6 +1,6 @@
 // The story of one request: read it, find its upstream, send it there, give the reply back, say what happened.
-import { type Entry, stopping } from "../http/accepted.ts";
-import { readAsked, readBody, readObject } from "../http/body.ts";
+import { type Entry, stopping, within } from "../http/accepted.ts";
+import { type Asked, readAsked, readBody, readObject } from "../http/body.ts";
 import { DispatchError, errorResponse } from "../http/errors.ts";
 import { requestHeaders } from "../http/headers.ts";
 import { queryForLemond } from "../http/query.ts";
@@ -8,19 +8,19 @@ import { MODEL_ROUTES, type ModelRoute } from "../http/routes.ts";
 import type { Forward } from "../slots/known.ts";
 import type { Slot } from "../slots/slot.ts";
 import type { Reply } from "./attempt.ts";
-import type { Call, CallProgress } from "./call.ts";
+import type { Call, CallProgress, Sent } from "./call.ts";
 import { continuationOf } from "./continuation.ts";
-import { type Decision, type DecisionDeps, openDecision } from "./decision.ts";
+import { type Decision, type DecisionDeps, endDecision, openDecision, writeDecision } from "./decision.ts";
 import { internalError, notOllama, unavailable } from "./failures.ts";
 import { askWithFallbacks } from "./fallback.ts";
 import { createFind, type FindDeps, isSlot, type Upstream } from "./find.ts";
 import { heartbeatOf, type WaitProgress } from "./heartbeat.ts";
 import { createLemondWays } from "./lemond-way.ts";
 import { createQuestions } from "./questions.ts";
-import { createStreams, name, wholeReply } from "./reply.ts";
+import { name, streamOfReply, streamOfWait, wholeReply } from "./reply.ts";
 import { CLIENT_GONE, type Result, statusOf } from "./result.ts";
 import { letGoOfBody } from "./upload.ts";
-import { createWait } from "./wait.ts";
+import { comment, createWait, stepOf } from "./wait.ts";
 
 export interface DispatchDeps extends FindDeps, DecisionDeps {
   /** Names this server's process to those it sends requests to. */
@@ -34,14 +34,16 @@ interface Prepared {
   readonly unload: Forward | null;
 }
 
-/** `mayControl` gives the refusal, or null for a client that may. */
 export type Dispatch = (
   route: ModelRoute,
   request: Request,
   requestId: string,
   entry: Entry,
-  mayControl: () => DispatchError | null,
+  mayControl: MayControl,
 ) => Promise<Response>;
+
+/** The refusal, or null for a client that may. */
+export type MayControl = (request: Request) => DispatchError | null;
 
 /** Never rejects: every end of a request is a Response. */
 export function createDispatch(deps: DispatchDeps): Dispatch {
@@ -64,16 +66,30 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     return { kind: "error", error: internalError(requestId) };
   };
 
-  /** What is to be sent, and to whom. Throws DispatchError where the request cannot be read or its upstream found. */
-  const prepare = async (request: Request, decision: Decision, entry: Entry): Promise<Prepared> => {
-    const { maxBodyBytes, maxReplyBytes } = config().server;
-    const body = await entry.within(readBody(request, maxBodyBytes));
+  /** What is to be sent, and to whom; or the answer, where the request cannot be read or its upstream found. */
+  const prepare = async (request: Request, decision: Decision, entry: Entry): Promise<Prepared | Result> => {
+    try {
+      const { maxBodyBytes } = config().server;
+      const body = await within(entry, readBody(request, maxBodyBytes));
+      const asked = readAsked(body, request.headers.get("content-type"), decision.route);
+      decision.wantsStream = asked.wantsStream;
+      decision.asked = asked.model;
+      const found = find(asked.model);
+      return prepared(request, body, asked, found instanceof Promise ? await within(entry, found) : found, decision);
+    } catch (error) {
+      return thrown(error, request.signal, decision);
+    }
+  };
+
+  /** Throws DispatchError where that upstream does not speak the route's dialect. */
+  const prepared = (
+    request: Request,
+    body: Uint8Array<ArrayBuffer>,
+    asked: Asked,
+    upstream: Upstream,
+    decision: Decision,
+  ): Prepared => {
     const { route } = decision;
-    const asked = readAsked(body, request.headers.get("content-type"), route);
-    decision.wantsStream = asked.wantsStream;
-    decision.asked = asked.model;
-    const found = find(asked.model);
-    const upstream = found instanceof Promise ? await entry.within(found) : found;
     decision.upstream = upstream.name;
     decision.isSlot = isSlot(upstream);
     if (!isSlot(upstream) && route.dialect === "ollama") throw notOllama(upstream.name, asked.model);
@@ -83,12 +99,12 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const call: Call = {
       requestId: decision.requestId,
       model: asked.model ?? "",
-      url: (base) => `${base}/${isSlot(upstream) ? route.childPath : route.path}`,
+      path: isSlot(upstream) ? route.childPath : route.path,
       method: request.method,
       headers: requestHeaders(request.headers, { key, wantsStream, instance }),
       body,
       wantsStream,
-      maxReplyBytes,
+      maxReplyBytes: config().server.maxReplyBytes,
       lemond: isSlot(upstream) ? lemondWay(route, asked, queryForLemond(request.url)) : null,
       client: request.signal,
     };
@@ -99,22 +115,26 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
 
   /** Never rejects. The decision is written before it resolves. */
   const send = async (upstream: Upstream, call: Call, decision: Decision): Promise<Result> => {
-    const result = isSlot(upstream)
-      ? await askWithFallbacks(upstream, call, decision, fallbackDeps)
-      : await ask(upstream, call, decision);
+    const result = await (isSlot(upstream)
+      ? askWithFallbacks(upstream, call, decision, fallbackDeps)
+      : ask(upstream, call, decision));
     if (result.kind !== "reply" || !result.continuation) letGoOfBody(call);
-    decision.write(statusOf(result));
+    writeDecision(decision, statusOf(result));
     return result;
   };
 
   const upstreamNamed = (name: string): Upstream | undefined => deps.slots.get(name) ?? deps.remotes.get(name);
-  const ask = (upstream: Upstream, call: Call, decision: Decision): Promise<Result> =>
-    resultOf(upstream, call, decision).catch((error) => thrown(error, call.client, decision));
+  const ask = async (upstream: Upstream, call: Call, decision: Decision): Promise<Result> => {
+    try {
+      return resultOf(upstream, call, await upstream.send(call), decision);
+    } catch (error) {
+      return thrown(error, call.client, decision);
+    }
+  };
 
   const fallbackDeps = { ...deps, upstreamNamed, ask };
 
-  const resultOf = async (upstream: Upstream, call: Call, decision: Decision): Promise<Result> => {
-    const sent = await upstream.send(call);
+  const resultOf = (upstream: Upstream, call: Call, sent: Sent, decision: Decision): Result => {
     const { outcome } = sent;
     decision.target = sent.target;
     decision.label = sent.label;
@@ -138,15 +158,15 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       case "reply": {
         const { reply } = result;
         if ("body" in reply) return wholeReply(reply, decision);
-        return createStreams({ decision, entry, client }, deps).ofReply({ ...result, reply });
+        return streamOfReply({ decision, entry, client }, reply, result);
       }
       case "client-gone":
-        decision.end(result.kind);
+        endDecision(decision, result.kind);
         return new Response(null, { status: CLIENT_GONE });
       case "error": {
         const response = errorResponse(result.error, decision.route.dialect, decision.requestId);
         name(response.headers, decision);
-        decision.end("complete");
+        endDecision(decision, "complete");
         return response;
       }
     }
@@ -154,7 +174,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
 
   /** A streaming client of a slot hears of the wait: a comment or a heartbeat begins its stream, whatever comes of it. */
   const accompany = async (slot: Slot, call: Call, decision: Decision, entry: Entry): Promise<Response> => {
-    const progress: CallProgress = { dialledMs: null, onComment: (bytes) => wait.comment(bytes) };
+    const progress: CallProgress = { dialledMs: null, onComment: (bytes) => comment(wait, bytes) };
     call.progress = progress;
     const result = send(slot, call, decision);
     const heartbeat = heartbeatOf(decision.route.path);
@@ -163,32 +183,47 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       beat: () => heartbeat?.(slot.name, progressOf(slot, progress.dialledMs, now())) ?? "",
       now,
     });
-    const first = await wait.step();
+    const first = await stepOf(wait);
     const { client } = call;
     return "value" in first
       ? respond(first.value, decision, entry, client)
-      : createStreams({ decision, entry, client }, deps).ofWait(first.bytes, wait, result);
+      : streamOfWait({ decision, entry, client }, first.bytes, wait, result);
+  };
+
+  /** A client's way to give an operator's order. */
+  const unloaded = async (
+    slot: Slot,
+    unload: Forward,
+    refused: DispatchError | null,
+    decision: Decision,
+    entry: Entry,
+    client: AbortSignal,
+  ): Promise<Result> => {
+    if (refused) return { kind: "error", error: refused };
+    return within(entry, unloadedBy(slot, unload)).catch((error) => thrown(error, client, decision));
+  };
+
+  /** The answer where no upstream was asked. */
+  const told = (result: Result, decision: Decision, entry: Entry, client: AbortSignal): Response => {
+    writeDecision(decision, statusOf(result));
+    return respond(result, decision, entry, client);
   };
 
   return async (route, request, requestId, entry, mayControl) => {
     const decision = openDecision(route, requestId, deps);
-    const { signal } = request;
-    const prepared = await prepare(request, decision, entry).catch((error) => thrown(error, signal, decision));
-    if ("kind" in prepared) {
-      decision.write(statusOf(prepared));
-      return respond(prepared, decision, entry, signal);
-    }
+    const client = request.signal;
+    const prepared = await prepare(request, decision, entry);
+    if ("kind" in prepared) return told(prepared, decision, entry, client);
     const { upstream, call, unload } = prepared;
-    if (unload && isSlot(upstream)) {
-      const result = await entry
-        .within(unloaded(upstream, unload, mayControl))
-        .catch((error) => thrown(error, signal, decision));
-      decision.write(statusOf(result));
-      return respond(result, decision, entry, signal);
-    }
-    return isSlot(upstream) && call.wantsStream
-      ? accompany(upstream, call, decision, entry)
-      : respond(await send(upstream, call, decision), decision, entry, signal);
+    if (!isSlot(upstream) || (!unload && !call.wantsStream))
+      return respond(await send(upstream, call, decision), decision, entry, client);
+    if (!unload) return accompany(upstream, call, decision, entry);
+    return told(
+      await unloaded(upstream, unload, mayControl(request), decision, entry, client),
+      decision,
+      entry,
+      client,
+    );
   };
 }
 
@@ -199,9 +234,7 @@ const progressOf = (slot: Slot, dialledMs: number | null, nowMs: number): WaitPr
     : { phase: "reading the prompt", elapsedS: Math.round((nowMs - dialledMs) / 1000), aboutS: null };
 
 /** The reply is lemond's. Throws DispatchError. */
-async function unloaded(slot: Slot, unload: Forward, mayControl: () => DispatchError | null): Promise<Result> {
-  const refused = mayControl();
-  if (refused) throw refused;
+async function unloadedBy(slot: Slot, unload: Forward): Promise<Result> {
   const reply = await slot.forward("unload", unload);
   const headers = new Headers({ "content-type": "application/json" });
   const body = new TextEncoder().encode(reply.text);

@@ -118,7 +118,7 @@ function callTo(upstream: Upstream, call: Call, { route }: Decision, model: Fall
     ...call,
     headers,
     body: rewritten ? joined(rewritten) : call.body,
-    url: (base) => `${base}/${route.path}`,
+    path: route.path,
     lemond: null,
   };
 }

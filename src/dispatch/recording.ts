@@ -17,11 +17,18 @@ export interface Recorded {
   readonly model: unknown;
 }
 
+/** Written in this file alone. */
 export interface Recording {
-  /** Whole SSE events that have gone to the client. Keeps the array. */
-  seen(events: Uint8Array): void;
-  /** Null if the stream cannot be continued: nothing said yet, or something that text cannot repeat. */
-  result(): Recorded | null;
+  readonly kind: Kind;
+  unread: Uint8Array[];
+  unreadBytes: number;
+  reasoning: Uint8Array[];
+  content: Uint8Array[];
+  textBytes: number;
+  events: number;
+  first: Pick<Recorded, "id" | "created" | "model"> | null;
+  end: Recorded["end"];
+  isUsable: boolean;
 }
 
 /** Of text: with what is unread and what the runtime adds to either, a stream takes 256 KB (measured with Bun 1.4.5). */
@@ -33,78 +40,74 @@ const LF = 10;
 const DATA = "data:";
 
 export function createRecording(kind: Kind): Recording {
-  let unread: Uint8Array[] = [];
-  let unreadBytes = 0;
-  let reasoning: Uint8Array[] = [];
-  let content: Uint8Array[] = [];
-  let textBytes = 0;
-  let events = 0;
-  let first: { id: unknown; created: unknown; model: unknown } | null = null;
-  let end: Recorded["end"] = "open";
-  let isUsable = true;
+  const nothing = { unread: [], reasoning: [], content: [] };
+  return { kind, ...nothing, unreadBytes: 0, textBytes: 0, events: 0, first: null, end: "open", isUsable: true };
+}
 
-  const giveUp = (): void => {
-    isUsable = false;
-    unread = [];
-    reasoning = [];
-    content = [];
-  };
+/** Takes whole SSE events that have gone to the client. Keeps the array. */
+export function record(recording: Recording, events: Uint8Array): void {
+  if (!recording.isUsable) return;
+  if (events.at(-1) !== LF) return giveUp(recording); // Half an event has passed.
+  recording.unread.push(events);
+  recording.unreadBytes += events.length;
+  const { unreadBytes, textBytes } = recording;
+  if (unreadBytes > MOST_UNREAD_BYTES || unreadBytes + textBytes > MOST_RECORDED_BYTES) readUnread(recording);
+}
 
-  const event = (data: string, said: Said): void => {
-    if (end !== "open" && data.trim() === "[DONE]") {
-      end = "done";
-      return;
-    }
-    const piece = read(data, kind);
-    const hasText = piece !== null && (piece.reasoning !== "" || piece.content !== "");
-    if (piece === null || (hasText && end !== "open")) return giveUp();
-    // Half a surrogate pair could not be written down.
-    if (hasText && !(piece.reasoning.isWellFormed() && piece.content.isWellFormed())) return giveUp();
-    // Thinking again after the answer has begun: one message could not hold it in this order.
-    if (piece.reasoning !== "" && (content.length > 0 || said.content !== "")) return giveUp();
-    first ??= { id: piece.id, created: piece.created, model: piece.model };
-    said.reasoning += piece.reasoning;
-    said.content += piece.content;
-    if (hasText) events++;
-    if (piece.isFinished) end = "finished";
-    if (piece.isCounted && end === "finished") end = "counted";
-  };
+/** Null if the stream cannot be continued: nothing said yet, or something that text cannot repeat. */
+export function recordedIn(recording: Recording): Recorded | null {
+  if (recording.isUsable) readUnread(recording);
+  const { isUsable, first, textBytes, events, end, reasoning, content } = recording;
+  if (!isUsable || !first || (textBytes === 0 && end === "open")) return null;
+  return { ...first, events, end, reasoning: textOfAll(reasoning), content: textOfAll(content) };
+}
 
-  const keep = (text: string, kept: Uint8Array[]): void => {
-    if (text === "") return;
-    const bytes = new TextEncoder().encode(text);
-    textBytes += bytes.length;
-    kept.push(bytes);
-  };
+function giveUp(recording: Recording): void {
+  recording.isUsable = false;
+  recording.unread = [];
+  recording.reasoning = [];
+  recording.content = [];
+}
 
-  const readUnread = (): void => {
-    const said: Said = { reasoning: "", content: "" };
-    for (const line of Buffer.concat(unread).toString().split("\n")) {
-      if (line.startsWith(DATA)) event(line.slice(DATA.length), said);
-      else if (line !== "" && !line.startsWith(":")) giveUp();
-      if (!isUsable) return;
-    }
-    unread = [];
-    unreadBytes = 0;
-    keep(said.reasoning, reasoning);
-    keep(said.content, content);
-    if (textBytes > MOST_RECORDED_BYTES) giveUp();
-  };
+function readUnread(recording: Recording): void {
+  const said: Said = { reasoning: "", content: "" };
+  for (const line of Buffer.concat(recording.unread).toString().split("\n")) {
+    if (line.startsWith(DATA)) readEvent(recording, line.slice(DATA.length), said);
+    else if (line !== "" && !line.startsWith(":")) giveUp(recording);
+    if (!recording.isUsable) return;
+  }
+  recording.unread = [];
+  recording.unreadBytes = 0;
+  recording.textBytes += keep(said.reasoning, recording.reasoning) + keep(said.content, recording.content);
+  if (recording.textBytes > MOST_RECORDED_BYTES) giveUp(recording);
+}
 
-  return {
-    seen: (chunk) => {
-      if (!isUsable) return;
-      if (chunk.at(-1) !== LF) return giveUp(); // Half an event has passed.
-      unread.push(chunk);
-      unreadBytes += chunk.length;
-      if (unreadBytes > MOST_UNREAD_BYTES || unreadBytes + textBytes > MOST_RECORDED_BYTES) readUnread();
-    },
-    result: () => {
-      if (isUsable) readUnread();
-      if (!isUsable || !first || (textBytes === 0 && end === "open")) return null;
-      return { ...first, events, end, reasoning: textOfAll(reasoning), content: textOfAll(content) };
-    },
-  };
+/** How many bytes it has. */
+function keep(text: string, kept: Uint8Array[]): number {
+  if (text === "") return 0;
+  const bytes = new TextEncoder().encode(text);
+  kept.push(bytes);
+  return bytes.length;
+}
+
+function readEvent(recording: Recording, data: string, said: Said): void {
+  if (recording.end !== "open" && data.trim() === "[DONE]") {
+    recording.end = "done";
+    return;
+  }
+  const piece = read(data, recording.kind);
+  const hasText = piece !== null && (piece.reasoning !== "" || piece.content !== "");
+  if (piece === null || (hasText && recording.end !== "open")) return giveUp(recording);
+  // Half a surrogate pair could not be written down.
+  if (hasText && !(piece.reasoning.isWellFormed() && piece.content.isWellFormed())) return giveUp(recording);
+  // Thinking again after the answer has begun: one message could not hold it in this order.
+  if (piece.reasoning !== "" && (recording.content.length > 0 || said.content !== "")) return giveUp(recording);
+  recording.first ??= { id: piece.id, created: piece.created, model: piece.model };
+  said.reasoning += piece.reasoning;
+  said.content += piece.content;
+  if (hasText) recording.events++;
+  if (piece.isFinished) recording.end = "finished";
+  if (piece.isCounted && recording.end === "finished") recording.end = "counted";
 }
 
 interface Said {

@@ -1,7 +1,7 @@
 // OpenAI-compatible upstreams elsewhere: one attempt, no gate, no repair, no state but how many requests are under way.
-import { attempt, type Ended } from "./attempt.ts";
+import { attempt, type Connection, cut, openConnection } from "./attempt.ts";
 import type { RemoteConfig } from "../config/config.ts";
-import type { Call, Sent } from "./call.ts";
+import { type Call, type Sent, targetOf } from "./call.ts";
 
 export interface Remote {
   readonly name: string;
@@ -13,30 +13,24 @@ export interface Remote {
 }
 
 export function createRemote(config: RemoteConfig, firstByteTimeoutMs: () => number): Remote {
-  const cuts = new Set<(ended: Ended) => void>();
+  const connections = new Set<Connection>();
   return {
     name: config.name,
     config,
     get inFlight() {
-      return cuts.size;
+      return connections.size;
     },
     cut: () => {
-      for (const cut of cuts) cut({ kind: "lost", error: "RemoteProtocolError", cause: "stopping" });
+      for (const connection of connections)
+        cut(connection, { kind: "lost", error: "RemoteProtocolError", cause: "stopping" });
     },
     send: async (call) => {
-      let cutThis: (ended: Ended) => void = () => {};
-      const cut = (ended: Ended): void => cutThis(ended);
-      cuts.add(cut);
-      const end = (): void => void cuts.delete(cut);
-      const target = call.url(config.url);
-      const outcome = await attempt(call, {
-        url: target,
-        firstByteTimeoutMs: firstByteTimeoutMs(),
-        objection: null,
-        onStart: (cut) => {
-          cutThis = cut;
-        },
-      });
+      const connection = openConnection(call.client);
+      connections.add(connection);
+      const end = (): void => void connections.delete(connection);
+      const target = targetOf(config.url, call.path);
+      const dial = { url: target, firstByteTimeoutMs: firstByteTimeoutMs(), objection: null };
+      const outcome = await attempt(call, dial, connection);
       if (outcome.kind !== "reply" || !("source" in outcome)) end();
       return { outcome, label: null, target, headers: {}, end };
     },

@@ -53,22 +53,21 @@ export type Resolved = Resolution & { readonly by: "name" | "near" | "pattern" |
 export function resolve(model: string | null, names: Names, order: readonly string[]): Resolved {
   if (!model) return { ...byDefault(names), by: "default" };
   const named = byName(model, names);
-  if (named) return { ...named, by: "name" };
+  if (named) return named;
   const near = nearly(model, names);
   if (near) return { ...near, by: "near" };
   return { ...byPattern(model, names, order), by: "pattern" };
 }
 
-function byName(model: string, names: Names): Resolution | undefined {
+/** Plain loops, since every request comes through here. */
+function byName(model: string, names: Names): Resolved | undefined {
   const { slots, remotes, lemondModels } = names;
-  const slot =
-    slots.find((slot) => slot.name === model) ?? // 1
-    slots.find((slot) => slot.aliases.includes(model)) ?? // 2
-    slots.find((slot) => slot.model === model); // 3
-  if (slot) return { kind: "slot", name: slot.name };
-  const remote = remotes.find(({ models }) => models.includes(model)); // 4
-  if (remote) return { kind: "remote", name: remote.name };
-  return lemondModels.includes(model) ? listed(model, names) : undefined; // 5
+  const by = "name";
+  for (const slot of slots) if (slot.name === model) return { kind: "slot", name: slot.name, by }; // 1
+  for (const slot of slots) if (slot.aliases.includes(model)) return { kind: "slot", name: slot.name, by }; // 2
+  for (const slot of slots) if (slot.model === model) return { kind: "slot", name: slot.name, by }; // 3
+  for (const remote of remotes) if (remote.models.includes(model)) return { kind: "remote", name: remote.name, by }; // 4
+  return lemondModels.includes(model) ? listed(model, names, by) : undefined; // 5
 }
 
 function nearly(model: string, names: Names): Resolution | undefined {
@@ -78,7 +77,7 @@ function nearly(model: string, names: Names): Resolution | undefined {
   const slot = findModel(names.slots, base, (slot) => slot.model); // 7
   if (slot) return { kind: "slot", name: slot.name };
   const known = findModel(names.lemondModels, base, (known) => known);
-  return known === undefined ? undefined : listed(known, names);
+  return known === undefined ? undefined : listed(known, names, "near");
 }
 
 /** What Ollama's clients add to a name without a tag. */
@@ -101,13 +100,13 @@ function byDefault(names: Names): Resolution {
     slots.find((slot) => slot.name === "primary") ??
     (slots.length === 1 ? slots[0] : undefined);
   if (slot) return { kind: "slot", name: slot.name };
-  return loadedModel === null ? { kind: "none" } : listed(loadedModel, names);
+  return loadedModel === null ? { kind: "none" } : listed(loadedModel, names, "default");
 }
 
 /** A model under the name that lemond gives it. */
-function listed(model: string, { slots, lemondModels }: Names): Resolution {
+function listed(model: string, { slots, lemondModels }: Names, by: Resolved["by"]): Resolved {
   const owner = ownerOf(slots, model, lemondModels);
-  return owner ? { kind: "slot", name: owner.name } : { kind: "implicit", model };
+  return owner ? { kind: "slot", name: owner.name, by } : { kind: "implicit", model, by };
 }
 
 const isPattern = (name: string): boolean => name.includes("*");

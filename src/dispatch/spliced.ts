@@ -1,14 +1,15 @@
 // The source of a new stream as the rest of a cut one: whole events are turned as they come, the seam is marked once.
 import type { Read, Source } from "./attempt.ts";
 import type { Begun } from "./beginning.ts";
-import { createCutter } from "./sse.ts";
+import { createCutter, wholeOf } from "./sse.ts";
 import { type Seam, SEAM, splice } from "./splice.ts";
 
 export function splicedFrom({ first, source }: Begun, seam: Seam): Begun {
   const cutter = createCutter("sse");
   const decoder = new TextDecoder();
   const encoder = new TextEncoder();
-  const turned = (bytes: Uint8Array): Uint8Array => encoder.encode(splice(decoder.decode(cutter.whole(bytes)), seam));
+  const turned = (bytes: Uint8Array): Uint8Array =>
+    encoder.encode(splice(decoder.decode(wholeOf(cutter, bytes)), seam));
 
   const read = async (): Promise<Read> => {
     for (;;) {

@@ -43,42 +43,33 @@ export function isComments(events: Uint8Array): boolean {
   return true;
 }
 
+/** Cuts a stream of bytes where its events or lines end. Written by `wholeOf` alone. */
 export interface Cutter {
-  /** What is whole with these bytes. Half an event or line waits for its rest, unless it is too long: then it passes as it comes. */
-  whole(bytes: Uint8Array): Uint8Array;
+  readonly framing: Framing;
   /** What waits. */
-  readonly rest: Uint8Array;
+  rest: Uint8Array;
   /** The last bytes that passed were not a whole event. */
-  readonly isInside: boolean;
+  isInside: boolean;
 }
 
 const NOTHING = new Uint8Array();
 
-/** Cuts a stream of bytes where its events or lines end. */
-export function createCutter(framing: Framing): Cutter {
-  let rest: Uint8Array = NOTHING;
-  let isInside = false;
-  return {
-    whole: (bytes) => {
-      const all = rest.length > 0 ? joined([rest, bytes]) : bytes;
-      const whole = endOfWhole(framing, all, rest.length);
-      if (all.length - whole > MOST_EVENT_BYTES) {
-        rest = NOTHING;
-        isInside = true;
-        return all;
-      }
-      if (whole > 0) isInside = false;
-      const isAll = whole === all.length;
-      rest = isAll ? NOTHING : all.subarray(whole);
-      return isAll ? all : all.subarray(0, whole);
-    },
-    get rest() {
-      return rest;
-    },
-    get isInside() {
-      return isInside;
-    },
-  };
+export const createCutter = (framing: Framing): Cutter => ({ framing, rest: NOTHING, isInside: false });
+
+/** What is whole with these bytes. Half an event or line waits for its rest, unless it is too long: then it passes as it comes. */
+export function wholeOf(cutter: Cutter, bytes: Uint8Array): Uint8Array {
+  const { framing, rest } = cutter;
+  const all = rest.length > 0 ? joined([rest, bytes]) : bytes;
+  const whole = endOfWhole(framing, all, rest.length);
+  if (all.length - whole > MOST_EVENT_BYTES) {
+    cutter.rest = NOTHING;
+    cutter.isInside = true;
+    return all;
+  }
+  if (whole > 0) cutter.isInside = false;
+  const isAll = whole === all.length;
+  cutter.rest = isAll ? NOTHING : all.subarray(whole);
+  return isAll ? all : all.subarray(0, whole);
 }
 
 const LF = 10;

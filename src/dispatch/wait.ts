@@ -1,11 +1,15 @@
 // A wait during which the client is sent the upstream's comments as they come, and a heartbeat after each silence.
 // Knows nothing of what is waited for. One timer at a time, none while nobody asks for the next step.
 
+/** Written in this file alone. */
 export interface Wait<T> {
-  /** What the client is to be sent next, or what was waited for. One step at a time. */
-  step(): Promise<WaitStep<T>>;
-  /** The upstream's own comments, whole events. */
-  comment(bytes: Uint8Array): void;
+  readonly options: WaitOptions;
+  /** The upstream's own comments, whole events, that have not been sent yet. */
+  readonly comments: Uint8Array[];
+  settled: { readonly value: T } | null;
+  /** When a heartbeat is due. */
+  dueMs: number;
+  wake: () => void;
 }
 
 export type WaitStep<T> = { readonly bytes: Uint8Array } | { readonly value: T };
@@ -17,42 +21,45 @@ export interface WaitOptions {
   readonly now: () => number;
 }
 
+const encoder = new TextEncoder();
+
 /** `awaited` must not reject. */
-export function createWait<T>(awaited: Promise<T>, { everyMs, beat, now }: WaitOptions): Wait<T> {
-  const encoder = new TextEncoder();
-  const comments: Uint8Array[] = [];
-  let settled: { readonly value: T } | null = null;
-  let dueMs = now() + everyMs;
-  let wake: () => void = () => {};
+export function createWait<T>(awaited: Promise<T>, options: WaitOptions): Wait<T> {
+  const dueMs = options.now() + options.everyMs;
+  const wait: Wait<T> = { options, comments: [], settled: null, dueMs, wake: () => {} };
   void awaited.then((value) => {
-    settled = { value };
-    wake();
+    wait.settled = { value };
+    wait.wake();
   });
+  return wait;
+}
 
-  /** Null: nothing yet. */
-  const ready = (): WaitStep<T> | null => {
-    const bytes = comments.shift() ?? null;
-    if (bytes === null && settled) return settled;
-    if (bytes === null && (everyMs === 0 || now() < dueMs)) return null;
-    dueMs = now() + everyMs;
-    return { bytes: bytes ?? encoder.encode(beat()) };
-  };
+/** What the client is to be sent next, or what was waited for. One step at a time. */
+export async function stepOf<T>(wait: Wait<T>): Promise<WaitStep<T>> {
+  const { everyMs, now } = wait.options;
+  for (;;) {
+    const step = ready(wait);
+    if (step) return step;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    wait.wake = resolve;
+    const timer = everyMs > 0 ? setTimeout(resolve, Math.max(0, wait.dueMs - now())) : null;
+    await promise;
+    if (timer) clearTimeout(timer);
+  }
+}
 
-  return {
-    step: async () => {
-      for (;;) {
-        const step = ready();
-        if (step) return step;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        wake = resolve;
-        const timer = everyMs > 0 ? setTimeout(resolve, Math.max(0, dueMs - now())) : null;
-        await promise;
-        if (timer) clearTimeout(timer);
-      }
-    },
-    comment: (bytes) => {
-      comments.push(bytes);
-      wake();
-    },
-  };
+/** The upstream has sent a comment. */
+export function comment(wait: Wait<unknown>, bytes: Uint8Array): void {
+  wait.comments.push(bytes);
+  wait.wake();
+}
+
+/** Null: nothing yet. */
+function ready<T>(wait: Wait<T>): WaitStep<T> | null {
+  const { everyMs, beat, now } = wait.options;
+  const bytes = wait.comments.shift() ?? null;
+  if (bytes === null && wait.settled) return wait.settled;
+  if (bytes === null && (everyMs === 0 || now() < wait.dueMs)) return null;
+  wait.dueMs = now() + everyMs;
+  return { bytes: bytes ?? encoder.encode(beat()) };
 }

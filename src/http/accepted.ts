@@ -2,15 +2,19 @@
 // Never decides what is accepted.
 import { DispatchError } from "./errors.ts";
 
-/** One request, or one operator's action. */
+/** One request, or one operator's action. Written by the functions below alone. */
 export interface Entry {
-  /** The promise's own end, or `server.draining` where the server no longer waits for it. One at a time. */
-  within<T>(promise: Promise<T>): Promise<T>;
-  /** Stays counted when its handler has returned, until `leave`: the reply is a stream. */
-  keep(): void;
-  /** Idempotent. */
-  leave(): void;
-  readonly isKept: boolean;
+  /** Stays counted when its handler has returned: the reply is a stream. */
+  isKept: boolean;
+  /** Ends the wait under way, if any. */
+  endWait: ((error: DispatchError) => void) | null;
+  readonly all: All;
+}
+
+interface All {
+  readonly entries: Set<Entry>;
+  tellIdle: (() => void)[];
+  isCut: boolean;
 }
 
 export interface Accepted {
@@ -26,65 +30,51 @@ export function stopping(): DispatchError {
   return new DispatchError("server.draining", "The server is stopping.");
 }
 
-const NOTHING = (): void => {};
-
 export function createAccepted(): Accepted {
-  const cuts = new Map<Entry, () => void>();
-  let tellIdle: (() => void)[] = [];
-  let isCut = false;
-
-  const enter = (): Entry => {
-    let isKept = false;
-    const entry: Entry = {
-      within: (promise) =>
-        new Promise((resolve, reject) => {
-          const end = (): void => reject(stopping());
-          if (isCut) end();
-          else cuts.set(entry, end);
-          // What was waited for may be a body of many megabytes, and the stream that follows may run for hours.
-          const forget = (): void => void (cuts.get(entry) === end && cuts.set(entry, NOTHING));
-          promise.then(
-            (value) => {
-              forget();
-              resolve(value);
-            },
-            (error: unknown) => {
-              forget();
-              reject(error);
-            },
-          );
-        }),
-      keep: () => {
-        isKept = true;
-      },
-      leave: () => {
-        if (!cuts.delete(entry) || cuts.size > 0) return;
-        for (const tell of tellIdle.splice(0)) tell();
-      },
-      get isKept() {
-        return isKept;
-      },
-    };
-    cuts.set(entry, NOTHING);
-    return entry;
-  };
-
+  const all: All = { entries: new Set(), tellIdle: [], isCut: false };
   return {
-    enter,
+    enter: () => {
+      const entry: Entry = { isKept: false, endWait: null, all };
+      all.entries.add(entry);
+      return entry;
+    },
     get count() {
-      return cuts.size;
+      return all.entries.size;
     },
     idle: async (ms) => {
-      if (cuts.size === 0) return;
+      if (all.entries.size === 0) return;
       const { promise, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, ms);
-      tellIdle.push(resolve);
+      all.tellIdle.push(resolve);
       await promise;
       clearTimeout(timer);
     },
     cut: () => {
-      isCut = true;
-      for (const end of cuts.values()) end();
+      all.isCut = true;
+      for (const { endWait } of all.entries) endWait?.(stopping());
     },
   };
+}
+
+/** The promise's own end, or `server.draining` where the server no longer waits for it. One at a time. */
+export function within<T>(entry: Entry, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (entry.all.isCut) reject(stopping());
+    else entry.endWait = reject;
+    promise.then(resolve, reject);
+  });
+}
+
+/** Counts the entry until `leave`, also when its handler has returned. */
+export function keep(entry: Entry): void {
+  entry.isKept = true;
+  // It holds what was waited for: a body of many megabytes, and the stream that follows may run for hours.
+  entry.endWait = null;
+}
+
+/** Idempotent. */
+export function leave(entry: Entry): void {
+  const { all } = entry;
+  if (!all.entries.delete(entry) || all.entries.size > 0) return;
+  for (const tell of all.tellIdle.splice(0)) tell();
 }

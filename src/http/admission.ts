@@ -3,7 +3,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIPv4, isIPv6 } from "node:net";
 import { DispatchError } from "./errors.ts";
-import { hostName, isLoopback } from "./loopback.ts";
+import { hostName, isLoopback, isLoopbackName } from "./loopback.ts";
 
 export interface Admission {
   /** What the server is bound to. */
@@ -21,8 +21,8 @@ export interface Asker {
   readonly headers: Headers;
   /** See `keyIn`; sockets bring theirs in other ways too. */
   readonly key: string | null;
-  /** Address of the other end of the connection; null where it is not known. Asked for control alone. */
-  readonly peer: () => string | null;
+  /** Address of the other end of the connection; null where it is not known. Only control needs it. */
+  readonly peer: string | null;
 }
 
 /** Null when the request may pass. `ownHosts` are this machine's names and addresses. */
@@ -56,7 +56,8 @@ export function isTold(headers: Headers, { apiKeys, adminKeys }: Pick<Admission,
 
 /** The key in the headers of a request, or null. */
 export function keyIn(headers: Headers): string | null {
-  const bearer = /^bearer +(.+)$/i.exec(headers.get("authorization") ?? "")?.[1];
+  const given = headers.get("authorization");
+  const bearer = given === null ? undefined : /^bearer +(.+)$/i.exec(given)?.[1];
   return (bearer ?? headers.get("x-api-key"))?.trim() ?? null;
 }
 
@@ -83,15 +84,18 @@ export function isListed(origin: string, listed: readonly string[]): boolean {
 function hostFault(headers: Headers, rules: Admission, ownHosts: readonly string[]): DispatchError | null {
   const host = headers.get("host") ?? "";
   const name = hostName(host);
-  const isServed =
-    isLoopback(name) ||
-    name === hostName(rules.host) ||
-    rules.allowedHosts.some((known) => known === host || hostName(known) === name) ||
-    (!isLoopback(rules.host) && (isIPv4(name) || isIPv6(name) || ownHosts.includes(name)));
-  if (isServed) return null;
+  if (isLoopbackName(name) || isServed(host, name, rules, ownHosts)) return null;
   const line = /^[a-z0-9.:_-]{1,253}$/.test(name) ? `: allowed_hosts = ["${name}"]` : "";
   const message = `This host name is not served without keys; list it in server.allowed_hosts${line}.`;
   return new DispatchError("request.invalid", message, { path: "headers.host" });
+}
+
+function isServed(host: string, name: string, rules: Admission, ownHosts: readonly string[]): boolean {
+  return (
+    name === hostName(rules.host) ||
+    rules.allowedHosts.some((known) => known === host || hostName(known) === name) ||
+    (!isLoopback(rules.host) && (isIPv4(name) || isIPv6(name) || ownHosts.includes(name)))
+  );
 }
 
 function originFault(headers: Headers, { corsOrigins }: Admission, access: Access): DispatchError | null {
@@ -112,7 +116,7 @@ function isOwn(origin: string, host: string): boolean {
 
 /** A proxy on this machine that passes on what others ask says so in these headers. */
 function isFromHere({ headers, peer }: Asker): boolean {
-  return !headers.has("forwarded") && !headers.has("x-forwarded-for") && isLoopback(peer() ?? "");
+  return !headers.has("forwarded") && !headers.has("x-forwarded-for") && isLoopback(peer ?? "");
 }
 
 function notFromHere(): DispatchError {

@@ -1,6 +1,6 @@
 // The routes that this server answers itself: life, health, the model list, and the slots with their operator's actions.
 import * as v from "valibot";
-import { stopping } from "./accepted.ts";
+import { stopping, within } from "./accepted.ts";
 import { isTold } from "./admission.ts";
 import type { FixedRoute, Handler } from "./fixed-route.ts";
 import { readBody } from "./body.ts";
@@ -88,14 +88,14 @@ export function createApi(deps: ApiDeps): FixedRoute[] {
     path: `/api/slots/:name/${action}`,
     handler: async (request, { name }, entry) => {
       if (deps.isDraining()) throw stopping();
-      if (action === "load") await entry.within(makeSlot(name));
+      if (action === "load") await within(entry, makeSlot(name));
       slotNamed(name);
-      const model = action === "swap" ? await entry.within(readModel(request)) : null;
+      const model = action === "swap" ? await within(entry, readModel(request)) : null;
       // A reload may have taken the slot away, or put another in its place, while the body came in.
       const slot = slotNamed(name);
       if (model !== null) refuseOwned(model, slot);
       // In the same tick as the look above: two swaps at once must not end with one model.
-      await entry.within(slot.order(action, model ?? slot.model));
+      await within(entry, slot.order(action, model ?? slot.model));
       return Response.json(snapshot(slot));
     },
   });

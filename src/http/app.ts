@@ -1,10 +1,10 @@
 // The routes, and what an unknown or failing one answers. No logic of slots or models.
 import { Elysia } from "elysia";
-import { type Accepted, type Entry, stopping } from "./accepted.ts";
-import { type Access, admit, keyIn, keyOfSocket } from "./admission.ts";
+import { type Accepted, type Entry, leave, stopping } from "./accepted.ts";
+import { type Access, admit, type Asker, keyIn, keyOfSocket } from "./admission.ts";
 import type { Config } from "../config/config.ts";
 import { corsHeaders, preflight } from "./cors.ts";
-import type { Dispatch } from "../dispatch/dispatch.ts";
+import type { Dispatch, MayControl } from "../dispatch/dispatch.ts";
 import { internalError } from "../dispatch/failures.ts";
 import { MOST_UNREAD_BYTES, type Upgrade } from "../dispatch/sockets.ts";
 import { DispatchError, errorResponse } from "./errors.ts";
@@ -40,15 +40,26 @@ export interface AppDeps {
 
 const ACCESS = { read: "use", control: "control", internal: "internal" } as const satisfies Record<LemondClass, Access>;
 
+type Answer = (request: Request, id: string, entry: Entry) => Promise<Response> | Response;
+
 /** The Elysia app, not yet listening. */
 export function createApp(deps: AppDeps) {
   const { log } = deps;
+
+  const askerOf = (request: Request, access: Access, key: string | null): Asker => ({
+    headers: request.headers,
+    key,
+    peer: access === "control" ? (app.server?.requestIP(request)?.address ?? null) : null,
+  });
+
+  const mayControl: MayControl = (request) =>
+    admit(askerOf(request, "control", keyIn(request.headers)), "control", deps.config().server, deps.ownHosts);
 
   /** Admission, request id, counting, CORS and the error envelope around whatever answers. */
   const around = async (
     request: Request,
     access: Access,
-    answer: (id: string, entry: Entry, mayControl: () => DispatchError | null) => Promise<Response> | Response,
+    answer: Answer,
     key = keyIn(request.headers),
   ): Promise<Response> => {
     const id = requestId(request.headers);
@@ -57,25 +68,21 @@ export function createApp(deps: AppDeps) {
     try {
       // A port of 99999, or a name with a blank: there is no URL to be read. CONNECT has none by nature, and no route.
       if (!URL.canParse(request.url) && request.method !== "CONNECT") throw refusal.noHost();
-      const peer = (): string | null => app.server?.requestIP(request)?.address ?? null;
-      const asker = { headers: request.headers, key, peer };
-      const refused = admit(asker, access, server, deps.ownHosts);
+      const refused = admit(askerOf(request, access, key), access, server, deps.ownHosts);
       if (refused) throw refused;
       if (hasPassed(request.headers, deps.instance)) throw refusal.loop();
       if (isEncoded(request.headers)) throw refusal.encodedBody();
       const entry = deps.accepted.enter();
       try {
-        response = await answer(id, entry, () => admit(asker, "control", server, deps.ownHosts));
+        response = await answer(request, id, entry);
       } finally {
-        if (!entry.isKept) entry.leave();
+        if (!entry.isKept) leave(entry);
       }
     } catch (error) {
       response = errorResponse(known(error, id), dialectOf(pathOf(request)), id);
     }
     const origin = request.headers.get("origin");
-    if (origin !== null)
-      for (const [name, value] of Object.entries(corsHeaders(origin, server.corsOrigins)))
-        response.headers.set(name, value);
+    if (origin !== null) allowOrigin(response.headers, origin, server.corsOrigins);
     return response;
   };
 
@@ -99,7 +106,7 @@ export function createApp(deps: AppDeps) {
   /** Admitted like any request, with the key in whichever way a socket brings it. */
   const openSocket = (request: Request, to: SocketPath): Promise<Response> => {
     const key = keyOfSocket(request.headers, queryValue(queryOf(request.url), "api_key"));
-    const open = async (id: string): Promise<Response> => {
+    const open = async (_: Request, id: string): Promise<Response> => {
       if (deps.isDraining()) throw stopping();
       const upgrade: Upgrade = (data, headers) => app.server?.upgrade(request, { headers, data }) ?? false;
       await deps.lemond.sockets.open(to, request, id, upgrade);
@@ -118,7 +125,7 @@ export function createApp(deps: AppDeps) {
     const lemond = lemondAt(path);
     const kind = lemond?.methods[method];
     if (lemond && kind)
-      return around(request, ACCESS[kind], (id, entry) => {
+      return around(request, ACCESS[kind], (_, id, entry) => {
         if (deps.isDraining()) throw stopping();
         return deps.lemond.pass({ path: lemond, class: kind }, request, id, entry);
       });
@@ -155,30 +162,33 @@ export function createApp(deps: AppDeps) {
     });
   });
 
-  for (const [path, route] of MODEL_ROUTES)
-    app.post(
-      path,
-      ({ request }) => {
-        if (route.isViaLemond && !deps.config().server.passthrough) return unmatched(request);
-        return around(request, "use", (id, entry, mayControl) => {
-          if (deps.isDraining()) throw stopping();
-          return deps.dispatch(route, request, id, entry, mayControl);
-        });
-      },
-      { parse: "none" },
-    );
+  for (const [path, route] of MODEL_ROUTES) {
+    // Made once, not with each request.
+    const answer: Answer = (request, id, entry) => {
+      if (deps.isDraining()) throw stopping();
+      return deps.dispatch(route, request, id, entry, mayControl);
+    };
+    const isThere = (): boolean => !route.isViaLemond || deps.config().server.passthrough;
+    app.post(path, ({ request }) => (isThere() ? around(request, "use", answer) : unmatched(request)), {
+      parse: "none",
+    });
+  }
 
   for (const { method, path, handler, silenceS, isLemonds, ...route } of deps.routes) {
     const access = route.access ?? (method === "GET" ? "use" : "control");
     const answer = ({ request, params }: { request: Request; params: Record<string, string> }) => {
       if (isLemonds?.(params["*"] ?? "") && lemondAt(pathOf(request))) return unmatched(request);
       if (silenceS !== undefined) app.server?.timeout(request, silenceS);
-      return around(request, access, (_, entry) => handler(request, params, entry));
+      return around(request, access, (_, _id, entry) => handler(request, params, entry));
     };
     if (method === "GET") app.get(path, answer);
     else app.post(path, answer, { parse: "none" });
   }
   return app;
+}
+
+function allowOrigin(headers: Headers, origin: string, corsOrigins: readonly string[]): void {
+  for (const [name, value] of Object.entries(corsHeaders(origin, corsOrigins))) headers.set(name, value);
 }
 
 /** The methods that the path has here, without lemond's; empty where there is no such path. */

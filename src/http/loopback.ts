@@ -11,8 +11,10 @@ export function hostName(host: string): string {
 }
 
 /** Whether only this machine can reach a socket of that host name. */
-export function isLoopback(host: string): boolean {
-  const name = hostName(host);
+export const isLoopback = (host: string): boolean => isLoopbackName(hostName(host));
+
+/** The same of a name without its port and brackets, in lower case. */
+export function isLoopbackName(name: string): boolean {
   if (isIPv4(name)) return name.startsWith("127.");
   if (!isIPv6(name) || !URL.canParse(`http://[${name}]`)) return name === "localhost" || name.endsWith(".localhost");
   // As URL writes it, since there are many spellings of one address.

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { findModel } from "../lemonade/names.ts";
 import type { Slots } from "../slots/slots.ts";
+import { within } from "./accepted.ts";
 import { readBody, readFields } from "./body.ts";
 import { replaceField, scanFields } from "./json-scan.ts";
 import type { SlotNamed } from "./orders.ts";
@@ -31,12 +32,12 @@ export async function tags(passing: Passing, slots: Slots, passthrough: Passthro
 
 /** `POST /api/show`: of a slot or an alias what lemond says of its model. */
 export async function show(passing: Passing, slotNamed: SlotNamed, passthrough: Passthrough): Promise<Response> {
-  const body = await passing.entry.within(readBody(passing.request, BODY_BYTES));
+  const body = await within(passing.entry, readBody(passing.request, BODY_BYTES));
   const { name, model } = readFields(body, ["name", "model"]);
   // Read as lemond reads them: the older field comes first.
   const field = typeof name === "string" && name !== "" ? "name" : "model";
   const asked = field === "name" ? name : model;
-  const slot = typeof asked === "string" ? await passing.entry.within(slotNamed(asked)) : undefined;
+  const slot = typeof asked === "string" ? await within(passing.entry, slotNamed(asked)) : undefined;
   const scan = scanFields(body, [field]);
   if (!slot || !scan.ok) return passthrough({ ...passing, body });
   const named = replaceField(body, field, scan.spans.get(field) ?? null, JSON.stringify(slot.model));

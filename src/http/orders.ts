@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { resolve } from "../dispatch/resolve.ts";
 import type { Slot } from "../slots/slot.ts";
 import type { Slots } from "../slots/slots.ts";
+import { within } from "./accepted.ts";
 import { readBody, readObject } from "./body.ts";
 import type { Passing, Passthrough } from "./passthrough.ts";
 
@@ -54,7 +55,7 @@ export function createOrders(
   return async (passing) => {
     const { to, request, entry } = passing;
     const { name: order, path } = to.path;
-    const bytes = await entry.within(readBody(request, BODY_BYTES));
+    const bytes = await within(entry, readBody(request, BODY_BYTES));
     const body = order === "unload" && bytes.length === 0 ? {} : readObject(bytes);
     const fields = NAME_FIELDS[order] ?? [];
     const name = v.safeParse(
@@ -62,13 +63,13 @@ export function createOrders(
       fields.map((field) => body[field]).find((value) => typeof value === "string"),
     );
     // Of lemond this would unload everything, in the middle of whatever runs.
-    if (order === "unload" && !name.output) return entry.within(unloadAll());
-    const slot = name.success ? await entry.within(slotNamed(name.output)) : undefined;
+    if (order === "unload" && !name.output) return within(entry, unloadAll());
+    const slot = name.success ? await within(entry, slotNamed(name.output)) : undefined;
     if (!slot) return passthrough({ ...passing, body: bytes });
     const own = order === "load" ? (slot.record.config.load ?? {}) : {};
     const method = order === "api/delete" ? "DELETE" : "POST";
     const forward = { method, path, body: { ...own, ...named(body, fields, slot.model) } } as const;
-    const { status, text } = await entry.within(slot.forward(order === "load" ? "load" : "unload", forward));
+    const { status, text } = await within(entry, slot.forward(order === "load" ? "load" : "unload", forward));
     return replyOf(status, text, slot.name);
   };
 

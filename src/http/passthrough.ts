@@ -3,7 +3,7 @@
 import { OWN_CONNECTION } from "../dispatch/attempt.ts";
 import { causeOf, type Lemonade } from "../lemonade/lemonade.ts";
 import type { Places } from "../lemonade/places.ts";
-import type { Entry } from "./accepted.ts";
+import { type Entry, keep, leave, within } from "./accepted.ts";
 import { DispatchError } from "./errors.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
 import { queryForLemond } from "./query.ts";
@@ -56,27 +56,27 @@ export function createPassthrough(deps: PassthroughDeps): Passthrough {
 
   async function exchange({ to, request, entry, body }: Passing, target: string): Promise<Response> {
     const limit = new AbortController();
-    const leave = (): void => limit.abort();
-    request.signal.addEventListener("abort", leave, { once: true });
+    const hangUp = (): void => limit.abort();
+    request.signal.addEventListener("abort", hangUp, { once: true });
     // A client may have gone while lemond's models were asked for; its abort does not come again.
-    if (request.signal.aborted) leave();
-    const givePlaceBack = needsNoPlace(to) ? null : await entry.within(placeFor(limit));
+    if (request.signal.aborted) hangUp();
+    const givePlaceBack = needsNoPlace(to) ? null : await within(entry, placeFor(limit));
     const end = (): void => {
       givePlaceBack?.();
-      entry.leave();
+      leave(entry);
     };
     try {
-      const response = await entry.within(firstByte(target, request, body, limit));
+      const response = await within(entry, firstByte(target, request, body, limit));
       const { status } = response;
       const headers = responseHeaders(response.headers);
       const reader = response.body?.getReader();
       if (!reader) return ended(new Response(null, { status, headers }), end);
-      entry.keep();
+      keep(entry);
       // A client that leaves before it has read anything may never cancel the body.
       request.signal.addEventListener("abort", end, { once: true });
-      return new Response(passed(reader, leave, end), { status, headers });
+      return new Response(passed(reader, hangUp, end), { status, headers });
     } catch (error) {
-      leave();
+      hangUp();
       end();
       throw error;
     }
@@ -125,7 +125,7 @@ export function createPassthrough(deps: PassthroughDeps): Passthrough {
 /** Breaks off the client's body where lemond's breaks off. */
 function passed(
   reader: { read(): Promise<{ done: false; value: Uint8Array } | { done: true; value?: undefined }> },
-  leave: () => void,
+  hangUp: () => void,
   end: () => void,
 ): ReadableStream<Uint8Array> {
   return new ReadableStream(
@@ -141,7 +141,7 @@ function passed(
         end();
       },
       cancel: () => {
-        leave();
+        hangUp();
         end();
       },
     },

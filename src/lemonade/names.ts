@@ -25,9 +25,9 @@ export function ownerOf<T extends { readonly model: string }>(
   listed: string,
   known: readonly string[],
 ): T | undefined {
+  // Plain loops, since every request for a model without a slot comes through here.
+  for (const owner of owners) if (owner.model === listed) return owner;
   const plain = plainModel(listed);
-  return (
-    owners.find(({ model }) => model === listed) ??
-    owners.find(({ model }) => plainModel(model) === plain && !known.includes(model))
-  );
+  for (const owner of owners) if (plainModel(owner.model) === plain && !known.includes(owner.model)) return owner;
+  return undefined;
 }

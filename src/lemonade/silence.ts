@@ -6,7 +6,9 @@ import type { Probe } from "./probe.ts";
 
 export interface Listened {
   readonly child: Child;
-  readonly heardMs: () => number;
+  readonly connection: { readonly heardMs: number };
+  /** lemond watches its own children: silence behind it is no sign. */
+  readonly isDirect: boolean;
 }
 
 export interface SilenceDeps {
@@ -39,9 +41,10 @@ export function watchSilence({ probe, clock, flights, onRefused }: SilenceDeps):
   const look = (): void => {
     let isIdle = true;
     const now = clock.now();
-    for (const { child, heardMs } of flights()) {
+    for (const { child, connection, isDirect } of flights()) {
       isIdle = false;
-      if (now - heardMs() < SILENT_MS || now - (askedMs.get(child) ?? -Infinity) < AGAIN_MS) continue;
+      if (!isDirect || now - connection.heardMs < SILENT_MS || now - (askedMs.get(child) ?? -Infinity) < AGAIN_MS)
+        continue;
       askedMs.set(child, now);
       void ask(child);
     }

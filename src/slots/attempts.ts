@@ -1,7 +1,16 @@
 // The attempts of one lemond's requests: the calls by number, one fetch each time that step.ts says so, and the answer to
 // whoever waits for it. Counts nothing and repeats nothing by itself.
-import { attempt, type Ended, type Lost, type LossCause, type Outcome } from "../dispatch/attempt.ts";
-import type { Call, LemondWay, Sent } from "../dispatch/call.ts";
+import {
+  attempt,
+  type Connection,
+  cut,
+  type Ended,
+  type Lost,
+  type LossCause,
+  openConnection,
+  type Outcome,
+} from "../dispatch/attempt.ts";
+import { type Call, type LemondWay, type Sent, targetOf } from "../dispatch/call.ts";
 import type { Lemonade } from "../lemonade/lemonade.ts";
 import { isLostAtLemond } from "../lemonade/lost.ts";
 import type { Places } from "../lemonade/places.ts";
@@ -36,9 +45,11 @@ interface Pending {
 /** An attempt under way. */
 export interface Flight {
   readonly child: Child;
-  readonly cut: (ended: Ended) => void;
-  /** When its reply last sent anything. */
-  readonly heardMs: () => number;
+  readonly connection: Connection;
+  /** At the child itself, not through lemond. */
+  readonly isDirect: boolean;
+  /** Gives back its place at lemond's own port. */
+  leave: (() => void) | null;
 }
 
 export type Attempts = ReturnType<typeof createAttempts>;
@@ -47,8 +58,6 @@ export function createAttempts(deps: AttemptsDeps) {
   const { happen, probe, settings } = deps;
   const calls = new Map<number, Pending>();
   const flights = new Map<number, Flight>();
-  /** Places at lemond's own port, to be given back when the attempt is over. */
-  const leaves = new Map<number, () => void>();
   let lastId = 0;
 
   const clientGone: Sent = {
@@ -60,8 +69,7 @@ export function createAttempts(deps: AttemptsDeps) {
   };
 
   const land = (id: number): boolean => {
-    leaves.get(id)?.();
-    leaves.delete(id);
+    flights.get(id)?.leave?.();
     return flights.delete(id);
   };
 
@@ -112,15 +120,11 @@ export function createAttempts(deps: AttemptsDeps) {
   ): Promise<void> => {
     const process = deps.processOf(child);
     if (process && !process.wasAlive()) return conclude(request, GONE);
-    const { checkpoint, url } = child;
-    const outcome = await attempt(call, {
-      url: target,
-      firstByteTimeoutMs: deps.firstByteTimeoutMs(),
-      objection:
-        (process && !isShared) || checkpoint === null ? null : (limit) => objectionTo(probe, url, checkpoint, limit),
-      onStart: (cut, heardMs) => flights.set(request.id, { child, cut, heardMs }),
-    });
-    conclude(request, outcome);
+    const objection = process && !isShared ? null : objectionTo(probe, child);
+    const connection = openConnection(call.client);
+    flights.set(request.id, { child, connection, isDirect: true, leave: null });
+    const dial = { url: target, firstByteTimeoutMs: deps.firstByteTimeoutMs(), objection };
+    conclude(request, await attempt(call, dial, connection));
   };
 
   const throughLemond = async (
@@ -134,22 +138,21 @@ export function createAttempts(deps: AttemptsDeps) {
     const headers = new Headers(call.headers);
     for (const [name, value] of Object.entries(deps.lemonade.keyHeaders)) headers.set(name, value);
     const body = call.body && way.rewrite(call.body, model);
-    const outcome = await attempt(
-      { ...call, headers, body },
-      {
-        url: target,
-        firstByteTimeoutMs: deps.firstByteTimeoutMs(),
-        objection: async (limit) => {
-          const leave = await deps.places.take(limit);
-          if (flights.has(request.id)) leaves.set(request.id, leave);
-          else leave();
-          // For a dead child, lemond 10.6 answers Ollama's streams with an empty text and no error.
-          return deps.processOf(child)?.isAlive() === false ? "pid gone" : null;
-        },
-        // lemond watches its own children: silence behind it is no sign.
-        onStart: (cut) => flights.set(request.id, { child, cut, heardMs: () => Infinity }),
+    const connection = openConnection(call.client);
+    const flight: Flight = { child, connection, isDirect: false, leave: null };
+    flights.set(request.id, flight);
+    const dial = {
+      url: target,
+      firstByteTimeoutMs: deps.firstByteTimeoutMs(),
+      objection: async (limit: AbortSignal): Promise<LossCause | null> => {
+        const leave = await deps.places.take(limit);
+        if (flights.get(request.id) === flight) flight.leave = leave;
+        else leave();
+        // For a dead child, lemond 10.6 answers Ollama's streams with an empty text and no error.
+        return deps.processOf(child)?.isAlive() === false ? "pid gone" : null;
       },
-    );
+    };
+    const outcome = await attempt({ ...call, headers, body }, dial, connection);
     if (!isLost(outcome)) return conclude(request, outcome);
     if (outcome.kind === "reply" && "source" in outcome) outcome.source.cut(LOST_BY_LEMOND);
     conclude(request, LOST_BY_LEMOND);
@@ -180,13 +183,16 @@ export function createAttempts(deps: AttemptsDeps) {
         pending.target = lemond.url(deps.lemonade.url);
         return void throughLemond(request, pending, lemond, child, slot.model);
       }
-      pending.target = pending.call.url(child.url);
+      pending.target = targetOf(child.url, pending.call.path);
       deps.onDial();
       void dialled(request, pending, child, isShared);
     },
     /** The URL it was last sent to. */
     targetOf: ({ id }: Request): string => calls.get(id)?.target ?? settings.lemondUrl,
-    cut: (request: number, ended: Ended): void => flights.get(request)?.cut(ended),
+    cut: (request: number, ended: Ended): void => {
+      const flight = flights.get(request);
+      if (flight) cut(flight.connection, ended);
+    },
     answer: (request: Request, failure: Failure): void => {
       const pending = calls.get(request.id);
       calls.delete(request.id);
@@ -225,21 +231,22 @@ function isLost(outcome: Outcome): boolean {
 
 const GONE: Lost = { kind: "lost", error: "ConnectError", cause: "pid gone" };
 
-/** Why not to dial a child whose port may be another model's by now; null: dial it. */
-async function objectionTo(
+/** Why not to dial a child whose port may be another model's by now; the answer null: dial it. Null where it cannot be asked. */
+function objectionTo(
   probe: Probe,
-  url: string,
-  checkpoint: string,
-  limit: AbortSignal,
-): Promise<LossCause | null> {
-  const sign = await probe.identity(url, checkpoint, limit);
-  switch (sign) {
-    case "ok":
-    case "silent":
-      return null;
-    case "stranger":
-      return "moved";
-    default:
-      return sign;
-  }
+  { url, checkpoint }: Child,
+): ((limit: AbortSignal) => Promise<LossCause | null>) | null {
+  if (checkpoint === null) return null;
+  return async (limit) => {
+    const sign = await probe.identity(url, checkpoint, limit);
+    switch (sign) {
+      case "ok":
+      case "silent":
+        return null;
+      case "stranger":
+        return "moved";
+      default:
+        return sign;
+    }
+  };
 }

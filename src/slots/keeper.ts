@@ -214,10 +214,9 @@ export function createKeeper(deps: KeeperDeps) {
       return owner && slotOf(owner);
     },
     ofModel: (model: string): Slot => {
-      const there = (): SlotRecord | undefined => ownerOf(known, model) ?? implicitOf(known, model);
-      let record = there();
+      let record = ownerOf(known, model) ?? implicitOf(known, model);
       if (!record) happen({ kind: "named", model });
-      record ??= there();
+      record ??= ownerOf(known, model) ?? implicitOf(known, model);
       if (!record) throw new Error(`no slot was made for ${model}`);
       return slotOf(record);
     },
@@ -242,8 +241,10 @@ export function createKeeper(deps: KeeperDeps) {
   };
 }
 
+const isTellState = (effect: Effect): boolean => effect.do === "tell-state";
+
 /** Events of every healthy request that move no deadline: the timer stays as it is. */
 function isPassage({ kind }: Event, effects: readonly Effect[]): boolean {
   if (kind === "arrived") return effects.at(-1)?.do === "dial";
-  return kind === "ended" && effects.every((effect) => effect.do === "tell-state");
+  return kind === "ended" && effects.every(isTellState);
 }

@@ -11,10 +11,15 @@ import { actingOn, isSameModel, isShown, wantedModel } from "./roster.ts";
 export function arrive(move: Move, asked: NewRequest): void {
   const { known } = move;
   const slot = known.slots.get(asked.slot);
-  const isItsModel = (own: string): boolean => asked.model !== null && isSameModel(known, own, asked.model);
+  const { id, name, bodyBytes, isContinuation, mayDial } = asked;
   const request: Request = {
-    ...asked,
-    model: slot && [slot.model, wantedModel(slot)].some(isItsModel) ? asked.model : null,
+    id,
+    name,
+    slot: asked.slot,
+    bodyBytes,
+    isContinuation,
+    mayDial,
+    model: slot && asked.model !== null && isModelOf(known, slot, asked.model) ? asked.model : null,
     isDirect: false,
     child: null,
     generation: 0,
@@ -29,6 +34,9 @@ export function arrive(move: Move, asked: NewRequest): void {
   known.requests.set(request.id, request);
   decide(move, slot, request);
 }
+
+const isModelOf = (known: Known, slot: SlotRecord, name: string): boolean =>
+  isSameModel(known, slot.model, name) || isSameModel(known, wantedModel(slot), name);
 
 /** Decides what is next for a request that has no attempt under way. */
 export function decide(move: Move, slot: SlotRecord, request: Request): void {

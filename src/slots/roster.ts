@@ -19,31 +19,28 @@ export function slotsShown(known: Known): SlotRecord[] {
 
 /** The configured slot that has the model, or will have it. */
 export function ownerOf(known: Known, model: string): SlotRecord | undefined {
-  const isExact = (own: string): boolean => own === model;
-  const isNear = (own: string): boolean => isSameModel(known, own, model);
-  return (
-    firstOf(known, false, (slot) => isExact(slot.model) || isExact(wantedModel(slot))) ??
-    firstOf(known, false, (slot) => isNear(slot.model) || isNear(wantedModel(slot)))
-  );
+  return firstWith(known, model, false, isExact) ?? firstWith(known, model, false, isSameModel);
 }
 
+export function implicitOf(known: Known, model: string): SlotRecord | undefined {
+  return firstWith(known, model, true, isExact) ?? firstWith(known, model, true, isSameModel);
+}
+
+type Comparison = (known: Known, own: string, name: string) => boolean;
+
+const isExact: Comparison = (_, own, name) => own === name;
+
 /** The first such slot that is not leaving. A plain loop, since a request may ask four times. */
-function firstOf(known: Known, isImplicit: boolean, isWanted: (slot: SlotRecord) => boolean): SlotRecord | undefined {
+function firstWith(known: Known, name: string, isImplicit: boolean, isOf: Comparison): SlotRecord | undefined {
   for (const slot of known.slots.values())
-    if (slot.isImplicit === isImplicit && !slot.isLeaving && isWanted(slot)) return slot;
+    if (slot.isImplicit === isImplicit && !slot.isLeaving)
+      if (isOf(known, slot.model, name) || (!isImplicit && isOf(known, wantedModel(slot), name))) return slot;
   return undefined;
 }
 
 /** Whether `name` means `own`. If lemond knows `own` itself, another prefix is another model. */
 export function isSameModel(known: Known, own: string, name: string): boolean {
   return own === name || (plainModel(own) === plainModel(name) && !Object.hasOwn(known.models, own));
-}
-
-export function implicitOf(known: Known, model: string): SlotRecord | undefined {
-  return (
-    firstOf(known, true, (slot) => slot.model === model) ??
-    firstOf(known, true, (slot) => isSameModel(known, slot.model, model))
-  );
 }
 
 /** A client can name it: not leaving, and no configured slot replaces it. */
@@ -141,8 +138,11 @@ function add(move: Move, config: SlotConfig, isImplicit: boolean): SlotRecord {
 /** The slot of a model that a client named, or that lemond lists: a configured one, or an implicit one made for it. */
 export function slotOfModel(move: Move, model: string): SlotRecord {
   const { known } = move;
-  const there = ownerOf(known, model) ?? implicitOf(known, model);
-  return there ?? add(move, { ...known.settings.slotDefaults, name: model, model }, true);
+  return (
+    ownerOf(known, model) ??
+    implicitOf(known, model) ??
+    add(move, { ...known.settings.slotDefaults, name: model, model }, true)
+  );
 }
 
 /** Takes a changed configuration: slots are added, changed and removed; loaded models and running requests stay. */

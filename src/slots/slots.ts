@@ -70,8 +70,10 @@ export function createSlots(deps: SlotsDeps) {
     all,
     first,
     keepers: (): Keeper[] => [...keepers.values()],
-    get: (name: string): Slot | undefined =>
-      configured.find((slot) => slot.name === name) ?? first.slots().find((slot) => slot.name === name),
+    get: (name: string): Slot | undefined => {
+      for (const slot of configured) if (slot.name === name) return slot;
+      return first.slots().find((slot) => slot.name === name);
+    },
     /** The slot of a model that the first lemond knows; made if there is none. */
     ofModel: (model: string): Slot => first.ofModel(model),
     /** The configured slot of that lemond which has the model, or will have it. */

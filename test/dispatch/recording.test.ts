@@ -1,7 +1,7 @@
 // What a recording keeps of a stream, and what makes it give up. Tables, no sockets.
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { createRecording, type Kind, MOST_RECORDED_BYTES } from "../../src/dispatch/recording.ts";
+import { createRecording, record, recordedIn, type Kind, MOST_RECORDED_BYTES } from "../../src/dispatch/recording.ts";
 
 const head = { created: 1_795_561_238, id: "chatcmpl-1", model: "/models/tiny.gguf", object: "chat.completion.chunk" };
 const event = (value: unknown): string => `data: ${JSON.stringify(value)}\n\n`;
@@ -15,8 +15,8 @@ const completion = (text: string): string =>
 
 function recorded(events: readonly string[], kind: Kind = "chat") {
   const recording = createRecording(kind);
-  for (const each of events) recording.seen(Buffer.from(each));
-  return recording.result();
+  for (const each of events) record(recording, Buffer.from(each));
+  return recordedIn(recording);
 }
 
 const finish = chat({}, { finish_reason: "stop" });
@@ -131,9 +131,9 @@ test("a recording costs less than 2 µs a token", () => {
   const microsecondsEach = (count: number): number => {
     const recording = createRecording("chat");
     const { user, system } = process.cpuUsage();
-    for (let nth = 0; nth < count; nth++) recording.seen(token);
+    for (let nth = 0; nth < count; nth++) record(recording, token);
     const after = process.cpuUsage({ user, system });
-    expect(recording.result()?.events).toBe(count);
+    expect(recordedIn(recording)?.events).toBe(count);
     return (after.user + after.system) / count;
   };
   microsecondsEach(20_000);

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import type { Reply } from "../../src/dispatch/attempt.ts";
 import type { Sent } from "../../src/dispatch/call.ts";
 import { openDecision } from "../../src/dispatch/decision.ts";
-import { createStreams } from "../../src/dispatch/reply.ts";
+import { streamOfReply, streamOfWait } from "../../src/dispatch/reply.ts";
 import type { Result } from "../../src/dispatch/result.ts";
 import { createWait } from "../../src/dispatch/wait.ts";
 import { createAccepted } from "../../src/http/accepted.ts";
@@ -28,9 +28,9 @@ test("a reply that comes for a client that has left is closed, and its end is to
   const decision = openDecision(ROUTE, "request", deps);
   const { promise, resolve } = Promise.withResolvers<Result>();
   const accepted = createAccepted();
-  const streams = createStreams({ decision, entry: accepted.enter(), client: new AbortController().signal }, deps);
+  const streamed = { decision, entry: accepted.enter(), client: new AbortController().signal };
   const wait = createWait(promise, { everyMs: 0, beat: () => "", now: () => 0 });
-  const reader = streams.ofWait(Buffer.from(": loading\n\n"), wait, promise).body?.getReader();
+  const reader = streamOfWait(streamed, Buffer.from(": loading\n\n"), wait, promise).body?.getReader();
   expect((await reader?.read())?.value).toEqual(Buffer.from(": loading\n\n"));
   const next = reader?.read();
   await reader?.cancel();
@@ -59,7 +59,6 @@ test("a client that leaves before it has read anything is recorded, although it 
   const decision = openDecision(ROUTE, "request", deps);
   const client = new AbortController();
   const accepted = createAccepted();
-  const streams = createStreams({ decision, entry: accepted.enter(), client: client.signal }, deps);
   const source = sourceOf([]);
   const reply: Reply = {
     kind: "reply",
@@ -70,7 +69,7 @@ test("a client that leaves before it has read anything is recorded, although it 
     framing: "sse",
   };
   const sent = { outcome: reply, label: null, target: "", headers: {}, end: () => {} };
-  streams.ofReply({ kind: "reply", reply, sent });
+  streamOfReply({ decision, entry: accepted.enter(), client: client.signal }, reply, { sent });
   expect(records.requests()).toEqual([]);
   client.abort();
   expect(records.requests()).toMatchObject([{ request_id: "request", status: 499 }]);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { splicedFrom } from "../../src/dispatch/spliced.ts";
 import { lastEvents, type Seam, splice } from "../../src/dispatch/splice.ts";
-import { createRecording } from "../../src/dispatch/recording.ts";
+import { createRecording, record, recordedIn } from "../../src/dispatch/recording.ts";
 import { pieces, relayed, sourceOf } from "../relayed.ts";
 
 const recorded = {
@@ -142,8 +142,8 @@ test("a recorded stream and its recorded continuation are one, whatever the piec
     .map((event) => `${event}\n\n`)
     .join("");
   const recording = createRecording("chat");
-  recording.seen(Buffer.from(sent));
-  const recordedNow = recording.result();
+  record(recording, Buffer.from(sent));
+  const recordedNow = recordedIn(recording);
   if (!recordedNow) throw new Error("nothing recorded");
   expect(recordedNow).toMatchObject({ content: "1. Red:", events: 4 });
   const textOf = (chunks: Chunk[]): string =>

@@ -1,6 +1,6 @@
 // What was accepted is counted from its first byte to its last, and the end of the server waits for it, or says that it comes.
 import { describe, expect, test } from "bun:test";
-import { createAccepted } from "../../src/http/accepted.ts";
+import { createAccepted, leave, within } from "../../src/http/accepted.ts";
 import { errorIn, errorOf } from "../envelope.ts";
 import { ended } from "../ended.ts";
 import { openRaw, parseReply, requestText } from "../lemond/raw-client.ts";
@@ -14,11 +14,11 @@ describe("the count", () => {
     const [one, two] = [accepted.enter(), accepted.enter()];
     let isIdle = false;
     const idle = accepted.idle(10_000).then(() => (isIdle = true));
-    one.leave();
-    one.leave();
+    leave(one);
+    leave(one);
     await Bun.sleep(0);
     expect([accepted.count, isIdle]).toEqual([1, false]);
-    two.leave();
+    leave(two);
     await idle;
     expect(accepted.count).toBe(0);
   });
@@ -33,12 +33,12 @@ describe("the count", () => {
   test("cut, ends what is waited for and what would be", async () => {
     const accepted = createAccepted();
     const [entry, done] = [accepted.enter(), accepted.enter()];
-    expect(await done.within(Promise.resolve(5))).toBe(5);
-    const waiting = entry.within(Promise.withResolvers<void>().promise);
+    expect(await within(done, Promise.resolve(5))).toBe(5);
+    const waiting = within(entry, Promise.withResolvers<void>().promise);
     accepted.cut();
-    for (const wait of [waiting, entry.within(Promise.withResolvers<void>().promise)])
+    for (const wait of [waiting, within(entry, Promise.withResolvers<void>().promise)])
       expect(await wait.catch((error: unknown) => error)).toMatchObject({ code: "server.draining" });
-    expect(await entry.within(Promise.reject(new Error("late"))).catch((error: unknown) => error)).toMatchObject({
+    expect(await within(entry, Promise.reject(new Error("late"))).catch((error: unknown) => error)).toMatchObject({
       code: "server.draining",
     });
   });

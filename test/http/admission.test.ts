@@ -15,7 +15,7 @@ const OWN_HOSTS = ["10.1.2.3", "fe80::1", "shelf", "shelf.lan", "shelf.home.arpa
 
 const refused = (headers: Record<string, string>, rules: Admission, access: Access = "use", peer = "127.0.0.1") => {
   const all = new Headers(headers);
-  return admit({ headers: all, key: keyIn(all), peer: () => peer }, access, rules, OWN_HOSTS);
+  return admit({ headers: all, key: keyIn(all), peer: peer }, access, rules, OWN_HOSTS);
 };
 const refusal = (...asked: Parameters<typeof refused>) => refused(...asked)?.code ?? null;
 
