@@ -2,9 +2,10 @@
 // the child's bytes, an error of the contract, or a stream that says it broke off; the server ends with 0, and soon.
 import type { Lemond } from "../lemond/index.ts";
 import { ask } from "./client.ts";
+import { createDiary } from "./diary.ts";
 import { judge, type Circumstances } from "./judge.ts";
 import { createLedger, OUTSIDE, slotOf } from "./ledger.ts";
-import { SLOT_MODELS, type SlotName } from "./plan.ts";
+import { namesOf, SLOT_MODELS, type SlotName } from "./plan.ts";
 import type { CrowdEvent, CrowdPlan } from "./plan-crowds.ts";
 import type { RequestPlan } from "./plan-requests.ts";
 import { heartbeatsIn } from "./sse-text.ts";
@@ -30,8 +31,10 @@ const LAST_MS = 6000;
 const SECOND_LOOK_MS = 500;
 
 export async function runCrowd({ plan, seed, index, target, lemond, holdMs, tally }: CrowdOptions): Promise<void> {
-  const violate = (what: string, request: RequestPlan | null = null): void =>
-    tally.violation(index, `crowd: ${what}`, request);
+  const diary = createDiary(target, lemond);
+  const sentMs = Date.now();
+  const violate = (what: string, request: RequestPlan | null = null, requestId: string | null = null): void =>
+    tally.violation(index, `crowd: ${what}`, request, diary.around({ names: namesOf(SLOTS), requestId, sentMs }));
   const { events } = plan;
   const ordered = new Set(events.flatMap((event) => (event.kind === "order" ? [event.slot] : [])));
   const ledger = createLedger(lemond, (child) => ordered.has(slotOf(child.model)), target.touches);
@@ -55,7 +58,7 @@ export async function runCrowd({ plan, seed, index, target, lemond, holdMs, tall
       // The log may be behind.
       if (look().fault !== null) await Bun.sleep(SECOND_LOOK_MS);
       const verdict = look();
-      if (verdict.fault !== null) violate(verdict.fault, request);
+      if (verdict.fault !== null) violate(verdict.fault, request, requestId);
       return tally.ended(verdict.code === null ? verdict.kind : `${verdict.kind} ${verdict.code}`, tookMs);
     }
     // Bytes that are neither SSE nor JSON have no words for a loss: their connection breaks, at times before the headers left.
@@ -76,6 +79,7 @@ export async function runCrowd({ plan, seed, index, target, lemond, holdMs, tall
 
   const happen = async (event: CrowdEvent, nth: number): Promise<void> => {
     await Bun.sleep(event.atMs);
+    if (event.kind !== "request") diary.note(JSON.stringify(event));
     switch (event.kind) {
       case "request":
         return serve(event.request, nth);

@@ -1,13 +1,13 @@
 // What happened around a violation, in one order: the server's log of the request and its slots, what lemond was asked, which
 // faults struck and which children ended. Judges nothing.
 import type { Lemond } from "../lemond/index.ts";
-import { SLOT_MODELS, type SlotName } from "./plan.ts";
 import type { Target } from "./target.ts";
 
 export interface Around {
-  readonly slots: readonly SlotName[];
+  /** Of slots and models. */
+  readonly names: readonly string[];
   readonly requestId: string | null;
-  /** `Date.now()` when the request was sent. */
+  /** `Date.now()` when the request was sent, or when that began which went wrong. */
   readonly sentMs: number;
 }
 
@@ -20,21 +20,15 @@ export function createDiary(target: Target, lemond: Lemond) {
   const notes: { readonly atMs: number; readonly text: string }[] = [];
   return {
     note: (text: string): void => void notes.push({ atMs: Date.now(), text }),
-    around: ({ slots, requestId, sentMs }: Around): string[] => {
+    around: ({ names, requestId, sentMs }: Around): string[] => {
       const fromMs = sentMs - BEFORE_MS;
-      const names: readonly string[] = [...slots, ...slots.flatMap((slot) => SLOT_MODELS[slot])];
       const calls = lemond.calls
         .filter(({ route, model }) => /load$/.test(route) && (model === undefined || names.includes(model)))
         .map(({ at, route, model, status, isAborted }) => ({
           atMs: at,
           text: `lemond: ${route} ${model} ${status ?? "not answered"}${isAborted ? ", the client left" : ""}`,
         }));
-      return [
-        ...target.logged(fromMs, requestId, names),
-        ...calls,
-        ...notes,
-        { atMs: sentMs, text: "the request is sent" },
-      ]
+      return [...target.logged(fromMs, requestId, names), ...calls, ...notes, { atMs: sentMs, text: "it begins" }]
         .filter(({ atMs }) => atMs >= fromMs)
         .toSorted((a, b) => a.atMs - b.atMs)
         .map(({ atMs, text }) => `${atMs - sentMs} ms  ${text}`);

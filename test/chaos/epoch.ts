@@ -7,7 +7,7 @@ import { judge, mayLose, slotsFor } from "./judge.ts";
 import { createDiary } from "./diary.ts";
 import { notCalm, notServed, slotsShown } from "./calm.ts";
 import { createLedger, isYoung, slotOf } from "./ledger.ts";
-import { type EpochPlan, SLOT_MODELS, SPEECH, type SlotName, type Step } from "./plan.ts";
+import { type EpochPlan, namesOf, SLOT_MODELS, SPEECH, type SlotName, type Step } from "./plan.ts";
 import { heartbeatsIn } from "./sse-text.ts";
 import { promptOf, type Prompt } from "./prompts.ts";
 import type { Tally } from "./report.ts";
@@ -129,7 +129,7 @@ export async function runEpoch(options: EpochOptions): Promise<void> {
         const mark = marks.get(request.slot);
         if (mark && (verdict.kind === "whole" || verdict.kind === "continued")) weather.served(request.slot, mark);
         if (verdict.fault !== null) {
-          const around = { slots: slotsFor(request.slot), requestId, sentMs };
+          const around = { names: namesOf(slotsFor(request.slot)), requestId, sentMs };
           tally.violation(index, verdict.fault, request, diary.around(around));
         }
         return tally.ended(verdict.code === null ? verdict.kind : `${verdict.kind} ${verdict.code}`, tookMs);

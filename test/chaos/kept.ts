@@ -2,6 +2,7 @@
 // back after its back-off and its load, by one load.
 import { startLemond, type Lemond } from "../lemond/index.ts";
 import { slotsShown } from "./calm.ts";
+import { createDiary } from "./diary.ts";
 import { OUTSIDE } from "./ledger.ts";
 import { createRandom, type Random } from "./random.ts";
 import type { Tally } from "./report.ts";
@@ -39,8 +40,11 @@ export async function watchKept(options: KeptOptions, isOver: () => boolean): Pr
       models: SLOTS.map((id) => ({ id })),
     });
     const target = await startTarget({ ...options, text: () => configText(lemond.url) });
-    const violate = (what: string): void =>
-      options.tally.violation(nth, `kept slots of lemond ${version}: ${what}`, null);
+    const diary = createDiary(target, lemond);
+    const violate = (what: string): void => {
+      const around = diary.around({ names: SLOTS, requestId: null, sentMs: Date.now() - BACK_OFF_MS * LOSSES });
+      options.tally.violation(nth, `kept slots of lemond ${version}: ${what}`, null, around);
+    };
     try {
       await Promise.all(
         SLOTS.map((slot) => lane({ slot, lemond, target, loadMs, random, violate, isOver, ...options })),

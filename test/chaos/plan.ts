@@ -15,6 +15,9 @@ export const SLOT_MODELS: Readonly<Record<SlotName, readonly [string, ...string[
   embed: ["emb-a"],
 };
 
+/** The slots and their models. */
+export const namesOf = (slots: readonly SlotName[]): string[] => slots.flatMap((slot) => [slot, ...SLOT_MODELS[slot]]);
+
 /** Where the words follow from all the text before them, a seam that is wrong shows; one of these thinks first. */
 export const SPEECH: Readonly<Record<string, ChatSettings>> = {
   "chat-a": { says: "words" },
