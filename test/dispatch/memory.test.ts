@@ -6,6 +6,8 @@ import { startFlood } from "../flood.ts";
 
 const MB = 1024 * 1024;
 const BODY_BYTES = 10 * MB;
+/** A busy machine collects late; the streams last for a minute. */
+const SOON_MS = 15_000;
 
 async function residentMb({ pid }: Program): Promise<number> {
   const status = await Bun.file(`/proc/${pid}/status`).text();
@@ -27,11 +29,11 @@ async function settledMb(program: Program, mb: number, ms: number): Promise<numb
 }
 
 test.each([
-  ["child", 8, 2000],
-  ["lemond", 5, 5000],
+  ["child", 8],
+  ["lemond", 5],
 ] as const)(
   "the bodies of streams of 10 MB each are gone soon after the first tokens, via the %s",
-  async (via, streams, withinMs) => {
+  async (via, streams) => {
     await using lemond = await startLemond();
     await lemond.load("tiny-a");
     await using program = await startProgram(`
@@ -57,11 +59,11 @@ via = "${via}"
     );
     // The collector leaves some of the parsed text lying; the bodies alone are 10 MB each.
     const mostMb = streams * 5.6;
-    const afterMb = await settledMb(program, beforeMb + mostMb, withinMs);
+    const afterMb = await settledMb(program, beforeMb + mostMb, SOON_MS);
     expect(afterMb - beforeMb).toBeLessThan(mostMb);
     for (const reader of readers) await reader?.cancel();
   },
-  30_000,
+  60_000,
 );
 
 describe("a plain reply of 300 MB", () => {

@@ -109,7 +109,7 @@ test("pictures come as base64, sounds and meshes as bytes, labels as JSON", asyn
 
 test("a lost child is repaired by 11.7 and reported by 10.6, with 500 for pictures", async () => {
   for (const version of ["10.6", "11.7"] as const) {
-    await using lemond = await startLemond({ version, models });
+    await using lemond = await startLemond({ version, models, deathNoticeMs: 300 });
     await (await loaded(lemond, "SD-Turbo")).kill();
     const reply = await post(lemond, "/v1/images/generations", { model: "SD-Turbo", prompt: "x" });
     expect([reply.status, (await answered(reply)).error?.type]).toEqual(
