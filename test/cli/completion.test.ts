@@ -74,7 +74,8 @@ describe.each(shells)("in %s", (shell) => {
 
   test("nothing is offered that install does not take", async () => {
     terminal?.type("\x15hal0-dispatch install --pur\t\x05;end");
-    expect((await terminal?.shows(/;end/)) ?? "").not.toContain("--purge");
+    // A shell may still be drawing the line before this one.
+    expect((await terminal?.shows(/;end/)) ?? "").not.toContain("hal0-dispatch install --purge");
   });
 });
 

@@ -41,7 +41,7 @@ describe("a cut chat goes on", () => {
       slot: "primary",
       from: first.url,
       to: stack.child().url,
-      chars: heard(text).content.slice(0, 5).join("").length,
+      chars: heard(text.split(": continued")[0] ?? "").content.join("").length,
       took_ms: expect.any(Number),
     });
     const records = (await (await fetch(`${stack.url}/api/requests`)).json()) as { requests: unknown[] };

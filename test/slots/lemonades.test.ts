@@ -13,7 +13,9 @@ test("each lemond serves the slots that name it, under turns and room of its own
     { name: "primary", model: "tiny-a", isDefault: true },
     { name: "other", model: "tiny-a", lemonade: "attic" },
   ];
-  await using stack = await startStack({ slots, lemonades: [further("attic", second.url)] });
+  // The chat finds the child dead, not a poll before it.
+  const attic = { ...further("attic", second.url), pollMs: 60_000 };
+  await using stack = await startStack({ slots, lemonades: [attic] });
   const [here, there] = await Promise.all(["primary", "other"].map((model) => ended(stack.chat({ model }))));
   expect(here).toMatchObject({ status: 200, label: null });
   expect(there).toMatchObject({ status: 200, label: "loaded" });
