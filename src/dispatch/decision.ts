@@ -4,7 +4,7 @@ import type { ModelRoute } from "../http/routes.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Records } from "../observe/records.ts";
-import { type BodyEnds, noBody } from "../observe/usage.ts";
+import { type BodyEnds, noBody, UNKNOWN } from "../observe/usage.ts";
 import type { Label } from "../slots/known.ts";
 import type { RelayEnd } from "./relay.ts";
 import { CLIENT_GONE } from "./result.ts";
@@ -118,6 +118,7 @@ export function endDecision(decision: Decision, how: RelayEnd["kind"]): void {
     firstByteMs,
     tookMs: now() - decision.startedMs,
     ends,
+    tokens: UNKNOWN,
     fallback,
     isContinued: decision.isContinued,
   });

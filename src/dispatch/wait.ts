@@ -9,7 +9,9 @@ export interface Wait<T> {
   settled: { readonly value: T } | null;
   /** When a heartbeat is due. */
   dueMs: number;
-  wake: () => void;
+  /** Whoever waits for the next step. */
+  give: ((step: WaitStep<T>) => void) | null;
+  timer: Timer | null;
 }
 
 export type WaitStep<T> = { readonly bytes: Uint8Array } | { readonly value: T };
@@ -26,32 +28,45 @@ const encoder = new TextEncoder();
 /** `awaited` must not reject. */
 export function createWait<T>(awaited: Promise<T>, options: WaitOptions): Wait<T> {
   const dueMs = options.now() + options.everyMs;
-  const wait: Wait<T> = { options, comments: [], settled: null, dueMs, wake: () => {} };
+  const wait: Wait<T> = { options, comments: [], settled: null, dueMs, give: null, timer: null };
   void awaited.then((value) => {
     wait.settled = { value };
-    wait.wake();
+    wake(wait);
   });
   return wait;
 }
 
 /** What the client is to be sent next, or what was waited for. One step at a time. */
-export async function stepOf<T>(wait: Wait<T>): Promise<WaitStep<T>> {
-  const { everyMs, now } = wait.options;
-  for (;;) {
-    const step = ready(wait);
-    if (step) return step;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    wait.wake = resolve;
-    const timer = everyMs > 0 ? setTimeout(resolve, Math.max(0, wait.dueMs - now())) : null;
-    await promise;
-    if (timer) clearTimeout(timer);
-  }
+export function stepOf<T>(wait: Wait<T>): WaitStep<T> | Promise<WaitStep<T>> {
+  return (
+    ready(wait) ??
+    new Promise((resolve) => {
+      wait.give = resolve;
+      setTimer(wait);
+    })
+  );
 }
 
 /** The upstream has sent a comment. */
-export function comment(wait: Wait<unknown>, bytes: Uint8Array): void {
+export function comment<T>(wait: Wait<T>, bytes: Uint8Array): void {
   wait.comments.push(bytes);
-  wait.wake();
+  wake(wait);
+}
+
+function wake<T>(wait: Wait<T>): void {
+  if (!wait.give) return;
+  if (wait.timer) clearTimeout(wait.timer);
+  wait.timer = null;
+  const step = ready(wait);
+  // A timer may ring a little early.
+  if (!step) return setTimer(wait);
+  wait.give(step);
+  wait.give = null;
+}
+
+function setTimer<T>(wait: Wait<T>): void {
+  const { everyMs, now } = wait.options;
+  if (everyMs > 0) wait.timer = setTimeout(() => wake(wait), Math.max(0, wait.dueMs - now()));
 }
 
 /** Null: nothing yet. */

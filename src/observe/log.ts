@@ -38,6 +38,12 @@ interface Event {
   readonly fields: Fields | undefined;
 }
 
+/** Lines that were written together, as JSON; `end`: how many lines there were by then. */
+interface Written {
+  readonly json: string;
+  readonly end: number;
+}
+
 /** The last lines, for the page. */
 const REMEMBERED = 1000;
 
@@ -55,24 +61,27 @@ export function createLog(
   let lineOf = FORMATS[format];
   let dropped = 0;
   let count = 0;
-  let last: Event[] = [];
+  /** As text: objects would be marked again and again by the collector, which cost more than all that is said here. */
+  let last: Written[] = [];
   let due: Event[] = [];
   const writeDue = (): void => {
+    if (due.length === 0) return;
     const events = due;
     due = [];
-    const lines = events.map(lineOf).join("");
+    const json = events.map(FORMATS.json).join("");
+    last.push({ json, end: count });
+    // Many at a time: one by one would move them all for each line.
+    if (last.length >= 2 * REMEMBERED || count - (last[0]?.end ?? 0) >= 2 * REMEMBERED)
+      last = last.filter(({ end }) => end > count - REMEMBERED);
+    const lines = lineOf === FORMATS.json ? json : events.map(lineOf).join("");
     if (dropped > 0 && write(lineOf(droppedLines(dropped))) !== false) dropped = 0;
-    if (lines !== "" && write(lines) === false) dropped += events.length;
+    if (write(lines) === false) dropped += events.length;
   };
   // What was said last is not lost.
   if (later) process.on("exit", writeDue);
   const put = (name: LogLevel, event: string, fields: Fields | undefined): void => {
     count++;
-    const said = { atMs: Date.now(), level: name, event, fields };
-    last.push(said);
-    // Many at a time: one by one would move them all for each line.
-    if (last.length >= 2 * REMEMBERED) last = last.slice(-REMEMBERED);
-    if (due.push(said) > 1) return;
+    if (due.push({ atMs: Date.now(), level: name, event, fields }) > 1) return;
     if (later) later(writeDue);
     else writeDue();
   };
@@ -92,17 +101,13 @@ export function createLog(
     setFormat: (next) => {
       lineOf = FORMATS[next];
     },
-    after: (known) => ({
-      count,
-      lines: last
-        .slice(Math.max(0, last.length - Math.min(count - known, REMEMBERED)))
-        .map(({ atMs, level, event, fields }) => ({
-          ts: new Date(atMs).toISOString(),
-          level,
-          event,
-          ...fields,
-        })),
-    }),
+    after: (known) => {
+      writeDue();
+      const from = Math.max(known, count - REMEMBERED);
+      const json = last.filter(({ end }) => end > from).map(({ json }) => json);
+      const lines = json.join("").split("\n").slice(0, -1);
+      return { count, lines: lines.slice(lines.length - (count - from)).map((line) => JSON.parse(line)) };
+    },
   };
 }
 

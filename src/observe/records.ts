@@ -5,7 +5,7 @@ import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { codeOf, type Kept, NOTHING_KEPT, readRecords, recordsPath, writeRecords } from "./records-file.ts";
 import { rememberRepairs, type RepairEntry } from "./repairs.ts";
-import { type EndedRequest, recordOf, type RequestRecord, savedOf, type Seen, tokensPerSecond } from "./requests.ts";
+import { type EndedRequest, recordOf, type RequestRecord, savedOf, tokensPerSecond } from "./requests.ts";
 import { createTotals, type Headline } from "./totals.ts";
 import { tokensIn } from "./usage.ts";
 
@@ -45,7 +45,7 @@ export function createRecords({ folder, log, metrics }: RecordsDeps): Records {
   const totals = createTotals(before.days);
   /** Oldest first: those from before the start, and those that have ended since. */
   const older = before.requests.slice(0, REMEMBERED).toReversed();
-  let seen: Seen[] = [];
+  let seen: EndedRequest[] = [];
   let count = 0;
   let ended: EndedRequest[] = [];
   let isWritten = true;
@@ -57,10 +57,11 @@ export function createRecords({ folder, log, metrics }: RecordsDeps): Records {
     ended = [];
     const bySlot = new Map<string, { prompt: number; completion: number; perSecond: number[] }>();
     for (const request of due) {
-      const tokens = tokensIn(request.ends);
-      const perSecond = tokensPerSecond(request, tokens);
-      seen.push({ request, tokens, perSecond });
-      const { atMs, status, upstream, isSlot, waitedMs } = request;
+      if (request.ends) request.tokens = tokensIn(request.ends);
+      request.ends = null;
+      const { atMs, status, upstream, isSlot, waitedMs, tokens } = request;
+      const perSecond = tokensPerSecond(request);
+      seen.push(request);
       totals.add(atMs, { isServed: status < 400, saved: savedOf(request), waitedMs: waitedMs ?? 0 });
       if (!isSlot) continue;
       const sum = bySlot.get(upstream) ?? { prompt: 0, completion: 0, perSecond: [] };

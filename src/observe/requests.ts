@@ -52,8 +52,9 @@ export interface EndedRequest {
   readonly waitedMs: number | null;
   readonly firstByteMs: number | null;
   readonly tookMs: number;
-  /** Of the reply. */
-  readonly ends: BodyEnds;
+  /** Of the reply; null once its tokens are read. Few objects are kept of a request: all that live are marked again and again. */
+  ends: BodyEnds | null;
+  tokens: Tokens;
   readonly fallback: string | null;
   readonly isContinued: boolean;
 }
@@ -61,15 +62,8 @@ export interface EndedRequest {
 /** Most that is kept of a text from a client or lemond, which may have any length. */
 const MOST_NAME_CHARS = 200;
 
-/** A request that has ended, and what its reply said of its tokens. */
-export interface Seen {
-  readonly request: EndedRequest;
-  readonly tokens: Tokens;
-  readonly perSecond: number | null;
-}
-
-export function recordOf({ request: ended, tokens, perSecond }: Seen): RequestRecord {
-  const { upstream } = ended;
+export function recordOf(ended: EndedRequest): RequestRecord {
+  const { upstream, tokens } = ended;
   return {
     at: new Date(ended.atMs).toISOString(),
     request_id: ended.requestId,
@@ -84,14 +78,14 @@ export function recordOf({ request: ended, tokens, perSecond }: Seen): RequestRe
     took_ms: Math.round(ended.tookMs),
     prompt_tokens: tokens.prompt,
     completion_tokens: tokens.completion,
-    tokens_per_second: rounded(perSecond, 10),
+    tokens_per_second: rounded(tokensPerSecond(ended), 10),
     fallback: ended.fallback,
     continued: ended.isContinued,
   };
 }
 
 /** As the upstream measured it, else from the first byte of a stream to its end. */
-export function tokensPerSecond({ isStream, firstByteMs, tookMs }: EndedRequest, tokens: Tokens): number | null {
+export function tokensPerSecond({ isStream, firstByteMs, tookMs, tokens }: EndedRequest): number | null {
   if (tokens.perSecond !== null) return tokens.perSecond;
   if (!isStream || tokens.completion === null || tokens.completion < 2 || firstByteMs === null) return null;
   const ms = tookMs - firstByteMs;

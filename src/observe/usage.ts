@@ -9,6 +9,8 @@ export interface Tokens {
   readonly perSecond: number | null;
 }
 
+export const UNKNOWN: Tokens = { prompt: null, completion: null, perSecond: null };
+
 /** Both ends of a body, as it passes by. Written by `see` alone. */
 export interface BodyEnds {
   head: Uint8Array | null;
@@ -77,6 +79,7 @@ function endOf({ tail }: BodyEnds): string {
 type Numbers = Readonly<Record<string, unknown>>;
 
 function tokensOf(usage: Numbers | null, timings: Numbers | null): Tokens {
+  if (usage === null && timings === null) return UNKNOWN;
   const read = numberOf(usage?.["input_tokens"]);
   // Anthropic's `input_tokens` leaves out what came from the cache, llama-server's `prompt_n` too.
   const cached = numberOf(usage?.["cache_read_input_tokens"]) ?? 0;
