@@ -136,7 +136,8 @@ describe("a cut chat goes on", () => {
   test("although its stop sequence lies across the seam", async () => {
     const text = "Rot, grün und blau. Das war es, mehr nicht, und damit ist Schluss.";
     await using stack = await startStack(speaking({ text }));
-    for (const stop of [" war es", "es, mehr", "Schluss."]) {
+    // Each begins with a token: half of one, held back behind the other half, would be counted as two.
+    for (const stop of [" war es", " es, mehr", " Schluss."]) {
       const body = { ...ask, max_tokens: 100, stop: [stop] };
       const whole = await undisturbed(stack, body);
       const { content } = whole;

@@ -154,7 +154,12 @@ describe.concurrent("a slot whose model was evicted while nobody was on it", () 
       const reply = ended(stack.chat());
       await stack.slotIs(({ state }) => state === "warming");
       expect((await stack.lemond.load("tiny-b")).status).toBe(200);
-      expect(await reply).toMatchObject({ status: 200, label: "recovered", how: "whole" });
+      // A poll may have found the child dead before the chat did.
+      expect(await reply).toMatchObject({
+        status: 200,
+        label: expect.stringMatching(/^(recovered|loaded)$/),
+        how: "whole",
+      });
       expect(stack.logged("slot.transition").filter(({ to }) => to === "error")).toEqual([]);
     },
     PATIENCE_MS,
