@@ -4,6 +4,9 @@ import { ended } from "../ended.ts";
 import { promptsOf } from "../prompts.ts";
 import { startStack } from "../stack.ts";
 
+/** The request finds the child dead, not a poll before it. */
+const unwatched = { pollMs: 60_000, touchMs: 0 };
+
 /** The API base of a remote whose port refuses. */
 async function deadRemote(): Promise<string> {
   const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
@@ -17,7 +20,7 @@ describe.each(["10.6", "11.7"] as const)("lemond %s", (version) => {
   const unloads = version === "10.6" ? [1] : [0, 1];
 
   test("recovers from silent eviction and retries", async () => {
-    await using stack = await startStack({ lemond: { version } });
+    await using stack = await startStack({ lemond: { version }, lemonade: unwatched });
     const evicted = stack.child();
     await evicted.kill();
 
@@ -42,7 +45,7 @@ describe.each(["10.6", "11.7"] as const)("lemond %s", (version) => {
   });
 
   test("gives up when the retry after recovery still fails", async () => {
-    await using stack = await startStack({ lemond: { version } });
+    await using stack = await startStack({ lemond: { version }, lemonade: unwatched });
     const first = stack.child();
     await first.kill();
     const latch = stack.lemond.holdLoads();
@@ -81,7 +84,7 @@ describe.each(["10.6", "11.7"] as const)("lemond %s", (version) => {
   });
 
   test("streaming recovers from silent eviction", async () => {
-    await using stack = await startStack({ lemond: { version } });
+    await using stack = await startStack({ lemond: { version }, lemonade: unwatched });
     const evicted = stack.child();
     await evicted.kill();
 
@@ -97,7 +100,7 @@ describe.each(["10.6", "11.7"] as const)("lemond %s", (version) => {
   });
 
   test("recovers from a peer that drops mid-request", async () => {
-    await using stack = await startStack({ lemond: { version } });
+    await using stack = await startStack({ lemond: { version }, lemonade: unwatched });
     const dying = stack.child();
     await dying.set({ dieOnPost: { when: "before-headers" } });
 
@@ -112,7 +115,7 @@ describe.each(["10.6", "11.7"] as const)("lemond %s", (version) => {
   });
 
   test("gives up when the recovery itself fails, with the original error", async () => {
-    await using stack = await startStack({ lemond: { version } });
+    await using stack = await startStack({ lemond: { version }, lemonade: unwatched });
     const evicted = stack.child();
     await evicted.kill();
     stack.lemond.failLoads("tiny-a", 10, "out of memory");
