@@ -1,6 +1,6 @@
 // Puts step.ts's questions to lemond and its children, and reports the answers as events. Watches the processes of
 // the children that can be seen here. Judges nothing.
-import type { ChildQuestion, Event } from "../slots/events.ts";
+import type { ChildAsked, Event } from "../slots/events.ts";
 import type { Child } from "../slots/known.ts";
 import type { ChildEvidence } from "../slots/repair.ts";
 import type { Clock } from "../observe/clock.ts";
@@ -16,14 +16,6 @@ export interface WatchDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly happen: (event: Event) => void;
-}
-
-export interface ChildAsked {
-  readonly question: number;
-  readonly child: Child;
-  readonly how: ChildQuestion;
-  /** Another model is listed at its URL: a living process may have lost its port. */
-  readonly isShared: boolean;
 }
 
 export type Watch = ReturnType<typeof createWatch>;

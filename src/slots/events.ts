@@ -12,6 +12,15 @@ import type { SlotState } from "./transitions.ts";
 /** `pid`: is its process alive (if we may not dial it). `port`: also which model, or what health, answers there. `slots`: also whether /slots answers, asked twice. */
 export type ChildQuestion = "pid" | "port" | "slots";
 
+export interface ChildAsked {
+  /** The number that the answer must carry. */
+  readonly question: number;
+  readonly child: Child;
+  readonly how: ChildQuestion;
+  /** Another model is listed at its URL: a living process may have lost its port. */
+  readonly isShared: boolean;
+}
+
 export type Event =
   | { readonly kind: "arrived"; readonly request: NewRequest }
   | { readonly kind: "left"; readonly request: number }
@@ -91,13 +100,7 @@ export type Effect =
   | { readonly do: "cut"; readonly request: number; readonly cause: LossCause }
   | { readonly do: "ask-lemond"; readonly question: number }
   | { readonly do: "ask-models" }
-  | {
-      readonly do: "ask-child";
-      readonly question: number;
-      readonly child: Child;
-      readonly how: ChildQuestion;
-      readonly isShared: boolean;
-    }
+  | ({ readonly do: "ask-child" } & ChildAsked)
   | { readonly do: "unload"; readonly slot: SlotRecord; readonly job: Job }
   | {
       readonly do: "load";

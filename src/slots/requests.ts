@@ -39,7 +39,7 @@ const isModelOf = (known: Known, slot: SlotRecord, name: string): boolean =>
   isSameModel(known, slot.model, name) || isSameModel(known, wantedModel(slot), name);
 
 /** Decides what is next for a request that has no attempt under way. */
-export function decide(move: Move, slot: SlotRecord, request: Request): void {
+function decide(move: Move, slot: SlotRecord, request: Request): void {
   const { loss } = request;
   if (move.known.isStopping) return answer(move, slot, request, { kind: "draining" });
   const acting = actingOn(move.known, slot);

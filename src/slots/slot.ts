@@ -1,5 +1,6 @@
 // One slot as the rest of the server sees it: where requests and orders go in, and what is reported about it.
 import type { Call, Sent } from "../dispatch/call.ts";
+import type { WaitProgress } from "../dispatch/heartbeat.ts";
 import { DispatchError } from "../http/errors.ts";
 import type { Clock } from "../observe/clock.ts";
 import type { Log } from "../observe/log.ts";
@@ -33,14 +34,6 @@ export interface SlotDeps {
 export interface RepairRecord extends Pick<JobEnd, "cause" | "outcome" | "from" | "to" | "durationMs"> {
   readonly slot: string;
   readonly requestId: string | null;
-}
-
-/** What a request of the slot waits for. */
-export interface Progress {
-  readonly phase: "checking" | "waiting for room" | "loading";
-  readonly elapsedS: number;
-  /** How long loads of this slot take; null before the first. */
-  readonly aboutS: number | null;
 }
 
 export type Slot = ReturnType<typeof createSlot>;
@@ -101,7 +94,8 @@ export function createSlot(record: SlotRecord, deps: SlotDeps) {
       if (end.isLoss) repaired(end);
       else metrics.loaded(name, end.outcome);
     },
-    progress: (): Progress => {
+    /** What a request of the slot waits for. */
+    progress: (): WaitProgress => {
       const phase = phaseOf(record.job);
       const aboutMs = medianMs(record.loadTimesMs);
       return {
