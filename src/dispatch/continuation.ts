@@ -10,7 +10,7 @@ import { drop } from "./drop.ts";
 import { continuedBody, type Fields, isUsageMissing, isWhole, objectionTo, tokensLeft } from "./eligible.ts";
 import { heartbeatOf, type WaitProgress } from "./heartbeat.ts";
 import { isRecord, parsed } from "./json.ts";
-import { type Ask, type createQuestions, promptTokens, type Questioned } from "./questions.ts";
+import { askFor, type createQuestions, promptTokens, type Questioned } from "./questions.ts";
 import { createRecording, type Kind, record, recordedIn, type Recording } from "./recording.ts";
 import { gaveItsRoom } from "./room.ts";
 import { lastEvents, type Seam } from "./splice.ts";
@@ -147,28 +147,6 @@ const progressOf = (slot: Slot, elapsedMs: number): WaitProgress =>
   slot.record.job === null
     ? { phase: "continuing", elapsedS: Math.round(elapsedMs / 1000), aboutS: null }
     : slot.progress();
-
-/** The client's request once more, with another path and body. */
-function askFor(call: Call): Ask {
-  return (path, fields, wantsStream) => {
-    const headers = new Headers(call.headers);
-    headers.delete("content-length");
-    headers.set("content-type", "application/json");
-    return {
-      requestId: call.requestId,
-      path: path === "" ? call.path : path,
-      method: "POST",
-      headers,
-      body: new TextEncoder().encode(JSON.stringify(fields)),
-      wantsStream,
-      model: call.model,
-      lemond: null,
-      maxReplyBytes: call.maxReplyBytes,
-      client: call.client,
-      isContinuation: true,
-    };
-  };
-}
 
 async function attemptToContinue(
   asked: Questioned,

@@ -33,6 +33,28 @@ export interface Questioned {
   readonly recorded: Recorded;
 }
 
+/** The client's request once more, with another path and body. */
+export function askFor(call: Call): Ask {
+  return (path, fields, wantsStream) => {
+    const headers = new Headers(call.headers);
+    headers.delete("content-length");
+    headers.set("content-type", "application/json");
+    return {
+      requestId: call.requestId,
+      path: path === "" ? call.path : path,
+      method: "POST",
+      headers,
+      body: new TextEncoder().encode(JSON.stringify(fields)),
+      wantsStream,
+      model: call.model,
+      lemond: null,
+      maxReplyBytes: call.maxReplyBytes,
+      client: call.client,
+      isContinuation: true,
+    };
+  };
+}
+
 /** Remembers what the child of each slot said to both flags at once. */
 export function createQuestions(): (asked: Questioned) => Promise<Answers> {
   const asking = new Map<string, { readonly child: string; readonly said: Promise<Answer | Lost> }>();

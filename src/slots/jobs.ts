@@ -6,7 +6,7 @@ import { askChild, bury, childOf, enter, forgetUnused, isDialled } from "./child
 import { type Move, nextId, type OrderFault } from "./events.ts";
 import type { Job, Label, Order, SlotRecord, Stage } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
-import { endWaits } from "./requests.ts";
+import { endWaits } from "./held.ts";
 import { partnersOf } from "./roster.ts";
 import { ABSENT_MS, endTurn, hasTurn } from "./turns.ts";
 

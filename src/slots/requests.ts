@@ -1,10 +1,11 @@
-// The requests of a slot: which are dialled, which are held, and what follows a lost connection. At most two attempts each.
+// The requests of a slot: which are dialled, which wait, and what follows a lost connection. At most two attempts each.
 import type { LossCause, Lost } from "../dispatch/attempt.ts";
 import { childOf, followUse, forgetUnused, isDialled, isSharedUrl } from "./children.ts";
 import type { JobEnd, Move, NewRequest } from "./events.ts";
-import { type Failure, lateFailure, loadingFailure, lostFailure } from "./failures.ts";
-import { isLoading, startJob, waitReason } from "./jobs.ts";
-import type { Child, Job, Known, Label, Request, SlotRecord } from "./known.ts";
+import { loadingFailure, lostFailure } from "./failures.ts";
+import { answer, hold, unhold } from "./held.ts";
+import { startJob } from "./jobs.ts";
+import type { Child, Known, Request, SlotRecord } from "./known.ts";
 import { type Way, wayOf } from "./repair.ts";
 import { actingOn, isSameModel, isShown, wantedModel } from "./roster.ts";
 
@@ -103,27 +104,6 @@ function dial(move: Move, slot: SlotRecord, request: Request, child: Child): voi
   move.effects.push({ do: "dial", request, slot, child, isShared: isSharedUrl(move, child.url) });
 }
 
-function hold(move: Move, slot: SlotRecord, request: Request): void {
-  if (slot.held.includes(request.id)) return;
-  const { maxWaiting, maxHeldBytes } = move.known.settings;
-  const waiting = slot.held.length;
-  const isFull = waiting > 0 && slot.heldBytes + request.bodyBytes > maxHeldBytes;
-  if (waiting >= maxWaiting || isFull)
-    return answer(move, slot, request, { kind: "overloaded", waiting, limit: isFull ? waiting : maxWaiting });
-  slot.held.push(request.id);
-  slot.heldBytes += request.bodyBytes;
-  request.heldSinceMs = move.known.nowMs;
-  request.heldUntilMs = move.known.nowMs + slot.config.holdMs;
-}
-
-function unhold(move: Move, slot: SlotRecord, request: Request): void {
-  const at = slot.held.indexOf(request.id);
-  if (at < 0) return;
-  request.waitedMs += move.known.nowMs - request.heldSinceMs;
-  slot.held.splice(at, 1);
-  slot.heldBytes -= request.bodyBytes;
-}
-
 /** Decides about all that wait: the rest of cut streams first, or they would queue behind every prefill. */
 export function decideHeld(move: Move, slot: SlotRecord): void {
   const held = slot.held.flatMap((id) => move.known.requests.get(id) ?? []);
@@ -209,44 +189,6 @@ export function interrupt(move: Move, request: Request, cause: LossCause): void 
   if (!isOurs || known.isDraining || !isShown(known, slot)) return;
   if (!slot.job && slot.backOff.untilMs <= known.nowMs)
     startJob(move, slot, { isOnDemand: false, cause, request: request.name });
-}
-
-/** Answers the requests whose hold is over. */
-export function answerLate(move: Move, slot: SlotRecord): void {
-  for (const id of [...slot.held]) {
-    const request = move.known.requests.get(id);
-    if (!request || request.heldUntilMs > move.known.nowMs) continue;
-    // "Loading" is only said during a load: a question to lemond, or a wait for a turn or for room, is no load.
-    const acting = actingOn(move.known, slot);
-    if (acting || (slot.job && isLoading(slot.job)))
-      answer(move, slot, request, loadingFailure(move.known, acting ?? slot));
-    else answer(move, slot, request, lateFailure(move.known, slot, request, waitReason(slot.job)));
-  }
-}
-
-function answer(move: Move, slot: SlotRecord, request: Request, failure: Failure): void {
-  unhold(move, slot, request);
-  move.known.requests.delete(request.id);
-  move.effects.push({ do: "answer", request, failure });
-}
-
-/** Tells those who waited for the job how it ended; requests that may still be dialled are decided about again. */
-export function endWaits(move: Move, slot: SlotRecord, job: Job, label: Label, reason: string | null): void {
-  for (const id of [...slot.held]) {
-    const request = move.known.requests.get(id);
-    if (!request) continue;
-    const { loss } = request;
-    if (label === "failed") {
-      // Requests that only waited may still be sent to a child that nobody found dead.
-      if ((loss && !loss.isRepaired) || slot.child === null)
-        answer(move, slot, request, lostFailure(move.known, slot, request, label, loss ? null : reason));
-      else if (request.heldUntilMs <= move.known.nowMs)
-        answer(move, slot, request, lateFailure(move.known, slot, request, reason));
-      continue;
-    }
-    request.label = label;
-    if (loss && !(label === "alive" && loss.duringJob === job.id)) loss.isRepaired = true;
-  }
 }
 
 function backedOff(slot: SlotRecord, request: Request): JobEnd {

@@ -3,12 +3,13 @@
 // out the returned effects in order; each answer comes back as an event with the question's number.
 import { check, wasBlocked, weigh } from "./check.ts";
 import { childOf, disown, examined, observe, portRefused, serveByName, suspectAll } from "./children.ts";
+import { answerLate } from "./held.ts";
 import { askAbout, askLemond, tellOrder } from "./jobs.ts";
 import type { Effect, Event, Move } from "./events.ts";
 import type { Job, Known, Settings, SlotRecord } from "./known.ts";
 import { beginLoad, loaded, noteUnload, readBack, warm } from "./loads.ts";
 import { drain, takeDown, takenDown, takeOrder, unloadedByOrder } from "./orders.ts";
-import { answerLate, arrive, decideHeld, end, interrupt, loading, lose } from "./requests.ts";
+import { arrive, decideHeld, end, interrupt, loading, lose } from "./requests.ts";
 import { configure, forgetIfDone, needsNoLoad, slotOfModel } from "./roster.ts";
 import { awaitNewcomer, awaitRoom } from "./turns.ts";
 import { keep, poll, restIfQuiet, touched, touchOne } from "./upkeep.ts";
