@@ -11,12 +11,20 @@ const latin1 = (text: string): string => Buffer.from(text).toString("latin1");
 const role = choice({ role: "assistant" });
 const [DONE, limit] = ["data: [DONE]\n\n", choice({}, "length")];
 
+const thinksAlone =
+  role + choice({ reasoning_content: " Well" }) + choice({ reasoning_content: "\n" }) + choice({}, "stop");
 const thinks = role + choice({ reasoning_content: " Well" }) + choice({ reasoning_content: "\n" }) + limit;
 const speaks = role + latin1(choice({ content: " blue" })) + limit;
 
 test.each<[string, string, string, string | null]>([
   ["the same", thinks + usage(7) + DONE, thinks + usage(7) + DONE, null],
   ["counted without the end of a thought that nobody saw", thinks + usage(4) + DONE, thinks + usage(7) + DONE, null],
+  [
+    "counted without that of an answer that is empty",
+    thinksAlone + usage(4) + DONE,
+    thinksAlone + usage(7) + DONE,
+    null,
+  ],
   ["counted without the half of a character", speaks + usage(1) + DONE, speaks + usage(2) + DONE, null],
   ["counted too low", thinks + usage(3) + DONE, thinks + usage(7) + DONE, "usage: [17,3,20] for [17,7,24]"],
   ["counted too high", thinks + usage(8) + DONE, thinks + usage(7) + DONE, "usage: [17,8,25] for [17,7,24]"],

@@ -41,13 +41,15 @@ export function createLogReader() {
     faults,
     touches: (model: string): number => touches.get(model) ?? 0,
     told: (requestId: string | null): Told => told.get(requestId ?? "") ?? NOTHING,
-    /** The latest lines of that request, and of slots and models with these names. */
+    /** The latest lines of that request, and of slots and models with these names, without the answers to other requests. */
     logged: (fromMs: number, requestId: string | null, names: readonly string[]): Logged[] =>
       recent
         .map(({ entry, line }) => ({ entry, atMs: Date.parse(`${entry["ts"]}`), text: line }))
         .filter(({ atMs }) => atMs >= fromMs)
         .filter(
-          ({ entry }) => entry["request_id"] === requestId || names.includes(`${entry["slot"] ?? entry["upstream"]}`),
+          ({ entry }) =>
+            entry["request_id"] === requestId ||
+            (entry["event"] !== "dispatch.decision" && names.includes(`${entry["slot"] ?? entry["upstream"]}`)),
         ),
     /** Resolves with the next such line's `url`, if it has one. */
     next: (event: string): Promise<string> =>
