@@ -119,7 +119,8 @@ describe.concurrent("a slot whose model was evicted while nobody was on it", () 
   test(
     "is not loaded for a request before the newcomer has answered",
     async () => {
-      await using stack = await start({ loadMs: 1500 });
+      // Health is blocked for longer than a second also where a busy machine asks late.
+      await using stack = await start({ loadMs: 1500, unloadMs: 2800 });
       const other = otherChat(stack);
       // Health is blocked while lemond stops the child, and then lists nothing: the newcomer is still being loaded.
       await stack.slotIs(({ state }) => state === "offline");
