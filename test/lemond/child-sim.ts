@@ -21,6 +21,8 @@ export interface Sim {
   readonly headers?: Readonly<Record<string, string>>;
   /** End there without a last chunk. */
   readonly cutAfterBytes?: number;
+  /** What goes on with the reply is whole. */
+  readonly cutsOnce?: boolean;
   /** Default `fin`; `kill` is SIGKILL of the child by itself. */
   readonly cut?: "fin" | "rst" | "kill";
   /** Hang after the bytes. */
@@ -51,8 +53,10 @@ export function parseBody(text: string): Body | null {
 }
 
 export function simOf(body: Body): Sim {
-  const sim = body["sim"];
-  return typeof sim === "object" && sim !== null ? (sim as Sim) : {};
+  const sim = typeof body["sim"] === "object" && body["sim"] !== null ? (body["sim"] as Sim) : {};
+  if (sim.cutsOnce !== true || body["continue_final_message"] === undefined) return sim;
+  const { cutAfterBytes: _, ...whole } = sim;
+  return whole;
 }
 
 /** The client's limit. Below 0 is none; 0 still gives one token (DESIGN.md section 2, 19). */
