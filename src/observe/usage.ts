@@ -1,5 +1,6 @@
 // What a reply says of its tokens: `usage` as OpenAI's and Anthropic's routes have it, `timings` as llama-server adds them.
 // Looks at a few kilobytes at both ends of a body and parses those two objects alone, once, when the body is over.
+import { afterSpace, OPEN_OBJECT } from "../http/json-text.ts";
 
 /** Null where the reply does not say. */
 export interface Tokens {
@@ -26,10 +27,9 @@ const LARGE_BYTES = 64 * 1024;
 /** How many are looked at from either end, should the first not be whole. */
 const MOST_LOOKS = 4;
 const MOST_OBJECT_BYTES = 1024;
-const TIMINGS = '"timings"';
-const USAGE = '"usage"';
-/** A letter for each byte: keys and numbers are ASCII, and what lies between is passed over. */
-const letters = new TextDecoder("latin1");
+const COLON = 0x3a;
+const TIMINGS = Buffer.from('"timings"');
+const USAGE = Buffer.from('"usage"');
 
 export const noBody = (): BodyEnds => ({ head: null, tail: [], tailBytes: 0 });
 
@@ -55,7 +55,7 @@ export function tokensIn(ends: BodyEnds): Tokens {
   ends.tail = [];
   // Vectors follow their `usage`, and an Anthropic message's first event has the prompt's.
   if (known.prompt !== null || head === null) return known;
-  const begun = tokensOf(firstObject(letters.decode(head.subarray(0, BEGIN_BYTES)), USAGE), null);
+  const begun = tokensOf(firstObject(bufferOf(head, 0, BEGIN_BYTES), USAGE), null);
   return { ...known, prompt: begun.prompt, completion: known.completion ?? begun.completion };
 }
 
@@ -65,16 +65,16 @@ function tokensAtEnd(ends: BodyEnds): Tokens {
   return tokensOf(lastObject(last, USAGE), lastObject(last, TIMINGS));
 }
 
-/** The last bytes as letters, of as few chunks as hold them. */
-function endOf({ tail }: BodyEnds): string {
-  let text = "";
-  for (let at = tail.length - 1; at >= 0 && text.length < END_BYTES; at--) {
-    const bytes = tail[at];
-    const missing = END_BYTES - text.length;
-    text = letters.decode(bytes && bytes.length > missing ? bytes.subarray(-missing) : bytes) + text;
-  }
-  return text;
+/** The last bytes, of as few chunks as hold them. */
+function endOf({ tail, tailBytes }: BodyEnds): Buffer {
+  const [only] = tail;
+  if (only && tail.length === 1) return bufferOf(only, Math.max(0, only.length - END_BYTES));
+  return Buffer.concat(tail).subarray(Math.max(0, tailBytes - END_BYTES));
 }
+
+/** A view. */
+const bufferOf = (bytes: Uint8Array, from: number, most = bytes.length): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset + from, Math.min(bytes.length - from, most));
 
 type Numbers = Readonly<Record<string, unknown>>;
 
@@ -97,53 +97,47 @@ function tokensOf(usage: Numbers | null, timings: Numbers | null): Tokens {
   };
 }
 
-/** The last object under that key (with its quotes). Searched forward: backward it took 15 µs of a stream. */
-function lastObject(text: string, key: string): Numbers | null {
+/** The last object under that key (with its quotes). Searched forward, which takes a tenth of the time that backward takes. */
+function lastObject(bytes: Buffer, key: Buffer): Numbers | null {
   const begins: number[] = [];
-  for (let at = text.indexOf(key); at >= 0; at = text.indexOf(key, at + 1)) {
-    const begin = beginOfObject(text, at + key.length);
+  for (let at = bytes.indexOf(key); at >= 0; at = bytes.indexOf(key, at + 1)) {
+    const begin = beginOfObject(bytes, at + key.length);
     if (begin >= 0) begins.push(begin);
   }
   for (const begin of begins.slice(-MOST_LOOKS).reverse()) {
-    const found = objectAt(text, begin);
+    const found = objectAt(bytes, begin);
     if (found !== null) return found;
   }
   return null;
 }
 
-function firstObject(text: string, key: string): Numbers | null {
-  let at = text.indexOf(key);
+function firstObject(bytes: Buffer, key: Buffer): Numbers | null {
+  let at = bytes.indexOf(key);
   for (let look = 0; look < MOST_LOOKS && at >= 0; look++) {
-    const begin = beginOfObject(text, at + key.length);
-    const found = begin < 0 ? null : objectAt(text, begin);
+    const begin = beginOfObject(bytes, at + key.length);
+    const found = begin < 0 ? null : objectAt(bytes, begin);
     if (found !== null) return found;
-    at = text.indexOf(key, at + 1);
+    at = bytes.indexOf(key, at + 1);
   }
   return null;
 }
 
 /** Where the object begins that is the value of a key which ends at `at`; -1 where it is none. Text of the model has its quotes escaped and cannot pass for a key. */
-function beginOfObject(text: string, at: number): number {
-  const colon = afterSpace(text, at);
-  const begin = afterSpace(text, colon + 1);
-  return text[colon] === ":" && text[begin] === "{" ? begin : -1;
+function beginOfObject(bytes: Buffer, at: number): number {
+  const colon = afterSpace(bytes, at);
+  const begin = afterSpace(bytes, colon + 1);
+  return bytes[colon] === COLON && bytes[begin] === OPEN_OBJECT ? begin : -1;
 }
 
 /** The object ends at the first brace that closes as many as were opened, since it holds numbers and no text. */
-function objectAt(text: string, begin: number): Numbers | null {
-  let opened = begin;
-  for (let end = text.indexOf("}", begin); end > 0; end = text.indexOf("}", end + 1)) {
+function objectAt(bytes: Buffer, begin: number): Numbers | null {
+  const text = bytes.toString("latin1", begin, begin + MOST_OBJECT_BYTES);
+  let opened = 0;
+  for (let end = text.indexOf("}"); end > 0; end = text.indexOf("}", end + 1)) {
     opened = text.indexOf("{", opened + 1);
-    if (end - begin > MOST_OBJECT_BYTES) return null;
-    if (opened < 0 || opened > end) return parsed(text.slice(begin, end + 1));
+    if (opened < 0 || opened > end) return parsed(text.slice(0, end + 1));
   }
   return null;
-}
-
-function afterSpace(text: string, begin: number): number {
-  let at = begin;
-  while (text[at] === " " || text[at] === "\n" || text[at] === "\r" || text[at] === "\t") at++;
-  return at;
 }
 
 function parsed(text: string): Numbers | null {
