@@ -1,6 +1,7 @@
 // OpenAI-compatible upstreams elsewhere: one attempt, no gate, no repair, no state but how many requests are under way.
 import { attempt, type Connection, cut, openConnection } from "./attempt.ts";
 import type { RemoteConfig } from "../config/config.ts";
+import { all, createTable, nextNumber, put, remove } from "../slots/table.ts";
 import { type Call, type Sent, targetOf } from "./call.ts";
 
 export interface Remote {
@@ -13,7 +14,8 @@ export interface Remote {
 }
 
 export function createRemote(config: RemoteConfig, firstByteTimeoutMs: () => number): Remote {
-  const connections = new Set<Connection>();
+  const connections = createTable<Connection>();
+  let lastId = 0;
   return {
     name: config.name,
     config,
@@ -21,13 +23,15 @@ export function createRemote(config: RemoteConfig, firstByteTimeoutMs: () => num
       return connections.size;
     },
     cut: () => {
-      for (const connection of connections)
+      for (const connection of all(connections))
         cut(connection, { kind: "lost", error: "RemoteProtocolError", cause: "stopping" });
     },
     send: async (call) => {
       const connection = openConnection(call.client);
-      connections.add(connection);
-      const end = (): void => void connections.delete(connection);
+      const id = nextNumber(connections, lastId);
+      lastId = id;
+      put(connections, id, connection);
+      const end = (): void => void remove(connections, id);
       const target = targetOf(config.url, call.path);
       const dial = { url: target, firstByteTimeoutMs: firstByteTimeoutMs(), objection: null };
       const outcome = await attempt(call, dial, connection);

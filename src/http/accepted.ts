@@ -1,5 +1,6 @@
 // Counts what was accepted, from its first byte until its reply is over, so that the end of the process can wait for it.
 // Never decides what is accepted.
+import { all, createTable, nextNumber, put, remove, type Table } from "../slots/table.ts";
 import { DispatchError } from "./errors.ts";
 
 /** One request, or one operator's action. Written by the functions below alone. */
@@ -8,11 +9,13 @@ export interface Entry {
   isKept: boolean;
   /** Ends the wait under way, if any. */
   endWait: ((error: DispatchError) => void) | null;
-  readonly all: All;
+  readonly id: number;
+  readonly counted: Counted;
 }
 
-interface All {
-  readonly entries: Set<Entry>;
+interface Counted {
+  readonly entries: Table<Entry>;
+  lastId: number;
   tellIdle: (() => void)[];
   isCut: boolean;
 }
@@ -31,27 +34,29 @@ export function stopping(): DispatchError {
 }
 
 export function createAccepted(): Accepted {
-  const all: All = { entries: new Set(), tellIdle: [], isCut: false };
+  const counted: Counted = { entries: createTable(), lastId: 0, tellIdle: [], isCut: false };
   return {
     enter: () => {
-      const entry: Entry = { isKept: false, endWait: null, all };
-      all.entries.add(entry);
+      const id = nextNumber(counted.entries, counted.lastId);
+      const entry: Entry = { isKept: false, endWait: null, id, counted };
+      counted.lastId = id;
+      put(counted.entries, id, entry);
       return entry;
     },
     get count() {
-      return all.entries.size;
+      return counted.entries.size;
     },
     idle: async (ms) => {
-      if (all.entries.size === 0) return;
+      if (counted.entries.size === 0) return;
       const { promise, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, ms);
-      all.tellIdle.push(resolve);
+      counted.tellIdle.push(resolve);
       await promise;
       clearTimeout(timer);
     },
     cut: () => {
-      all.isCut = true;
-      for (const { endWait } of all.entries) endWait?.(stopping());
+      counted.isCut = true;
+      for (const { endWait } of all(counted.entries)) endWait?.(stopping());
     },
   };
 }
@@ -59,7 +64,7 @@ export function createAccepted(): Accepted {
 /** The promise's own end, or `server.draining` where the server no longer waits for it. One at a time. */
 export function within<T>(entry: Entry, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    if (entry.all.isCut) reject(stopping());
+    if (entry.counted.isCut) reject(stopping());
     else entry.endWait = reject;
     promise.then(resolve, reject);
   });
@@ -74,7 +79,7 @@ export function keep(entry: Entry): void {
 
 /** Idempotent. */
 export function leave(entry: Entry): void {
-  const { all } = entry;
-  if (!all.entries.delete(entry) || all.entries.size > 0) return;
-  for (const tell of all.tellIdle.splice(0)) tell();
+  const { entries, tellIdle } = entry.counted;
+  if (!remove(entries, entry.id) || entries.size > 0) return;
+  for (const tell of tellIdle.splice(0)) tell();
 }

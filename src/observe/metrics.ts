@@ -104,10 +104,9 @@ export function createMetrics(version: string): Metrics {
   const began = new Map<string, number[]>();
   const count = (): void => {
     for (const [upstream, counts] of ended)
-      for (const { route, status, count } of counts) requests.inc({ upstream, route, status }, count);
-    ended.clear();
-    for (const [upstream, seconds] of began) for (const s of seconds) firstByte.observe({ upstream }, s);
-    began.clear();
+      for (const { route, status, count } of counts.splice(0)) requests.inc({ upstream, route, status }, count);
+    for (const [upstream, seconds] of began)
+      for (const second of seconds.splice(0)) firstByte.observe({ upstream }, second);
   };
 
   return {

@@ -20,6 +20,7 @@ import { failureOf } from "./failures.ts";
 import type { Event } from "./events.ts";
 import type { Failure } from "./failures.ts";
 import type { Child, Request, Settings, SlotRecord } from "./known.ts";
+import { all, createTable, found, nextNumber, put, remove } from "./table.ts";
 
 export interface AttemptsDeps {
   readonly lemonade: Pick<Lemonade, "url" | "keyHeaders">;
@@ -56,9 +57,16 @@ export type Attempts = ReturnType<typeof createAttempts>;
 
 export function createAttempts(deps: AttemptsDeps) {
   const { happen, probe, settings } = deps;
-  const calls = new Map<number, Pending>();
-  const flights = new Map<number, Flight>();
+  const calls = createTable<Pending>();
+  const flights = createTable<Flight>();
   let lastId = 0;
+
+  /** Above all before, and with a free place in both tables. */
+  const newNumber = (): number => {
+    do lastId = nextNumber(calls, lastId);
+    while (nextNumber(flights, lastId - 1) !== lastId);
+    return lastId;
+  };
 
   const clientGone: Sent = {
     outcome: { kind: "client-gone" },
@@ -69,20 +77,20 @@ export function createAttempts(deps: AttemptsDeps) {
   };
 
   const land = (id: number): boolean => {
-    flights.get(id)?.leave?.();
-    return flights.delete(id);
+    found(flights, id)?.leave?.();
+    return remove(flights, id);
   };
 
   const settle = (id: number, sent: Sent): void => {
-    const pending = calls.get(id);
-    calls.delete(id);
+    const pending = found(calls, id);
+    remove(calls, id);
     pending?.resolve(sent);
   };
 
   /** Reports how the attempt ended, as an event; a reply goes to whoever waits for it. */
   const conclude = (request: Request, outcome: Outcome): void => {
     const { id, label, waitedMs } = request;
-    const target = calls.get(id)?.target ?? settings.lemondUrl;
+    const target = found(calls, id)?.target ?? settings.lemondUrl;
     if (outcome.kind === "lost") {
       land(id);
       const isWait = outcome.cause === "loading";
@@ -122,7 +130,7 @@ export function createAttempts(deps: AttemptsDeps) {
     if (process && !process.wasAlive()) return conclude(request, GONE);
     const objection = process && !isShared ? null : objectionTo(probe, child);
     const connection = openConnection(call.client);
-    flights.set(request.id, { child, connection, isDirect: true, leave: null });
+    put(flights, request.id, { child, connection, isDirect: true, leave: null });
     const dial = { url: target, firstByteTimeoutMs: deps.firstByteTimeoutMs(), objection };
     conclude(request, await attempt(call, dial, connection));
   };
@@ -140,13 +148,13 @@ export function createAttempts(deps: AttemptsDeps) {
     const body = call.body && way.rewrite(call.body, model);
     const connection = openConnection(call.client);
     const flight: Flight = { child, connection, isDirect: false, leave: null };
-    flights.set(request.id, flight);
+    put(flights, request.id, flight);
     const dial = {
       url: target,
       firstByteTimeoutMs: deps.firstByteTimeoutMs(),
       objection: async (limit: AbortSignal): Promise<LossCause | null> => {
         const leave = await deps.places.take(limit);
-        if (flights.get(request.id) === flight) flight.leave = leave;
+        if (found(flights, request.id) === flight) flight.leave = leave;
         else leave();
         // For a dead child, lemond 10.6 answers Ollama's streams with an empty text and no error.
         return deps.processOf(child)?.isAlive() === false ? "pid gone" : null;
@@ -159,11 +167,11 @@ export function createAttempts(deps: AttemptsDeps) {
   };
 
   return {
-    flights: (): IterableIterator<Flight> => flights.values(),
+    flights: (): Flight[] => all(flights),
     send: (slot: SlotRecord, call: Call): Promise<Sent> => {
-      const id = ++lastId;
+      const id = newNumber();
       return new Promise((resolve, reject) => {
-        calls.set(id, { slot, call, resolve, reject, target: settings.lemondUrl, isClientHeeded: false });
+        put(calls, id, { slot, call, resolve, reject, target: settings.lemondUrl, isClientHeeded: false });
         // An abort that came before does not come again.
         if (call.client.aborted) return settle(id, clientGone);
         const bodyBytes = call.body?.byteLength ?? 0;
@@ -176,7 +184,7 @@ export function createAttempts(deps: AttemptsDeps) {
       });
     },
     dial: (request: Request, slot: SlotRecord, child: Child, isShared: boolean): void => {
-      const pending = calls.get(request.id);
+      const pending = found(calls, request.id);
       if (!pending) return;
       const { lemond } = pending.call;
       if (!request.isDirect && lemond) {
@@ -188,14 +196,14 @@ export function createAttempts(deps: AttemptsDeps) {
       void dialled(request, pending, child, isShared);
     },
     /** The URL it was last sent to. */
-    targetOf: ({ id }: Request): string => calls.get(id)?.target ?? settings.lemondUrl,
+    targetOf: ({ id }: Request): string => found(calls, id)?.target ?? settings.lemondUrl,
     cut: (request: number, ended: Ended): void => {
-      const flight = flights.get(request);
+      const flight = found(flights, request);
       if (flight) cut(flight.connection, ended);
     },
     answer: (request: Request, failure: Failure): void => {
-      const pending = calls.get(request.id);
-      calls.delete(request.id);
+      const pending = found(calls, request.id);
+      remove(calls, request.id);
       if (!pending) return;
       const sent = failureOf(failure, pending.slot, pending.target);
       if (sent instanceof Error) pending.reject(sent);
@@ -205,8 +213,8 @@ export function createAttempts(deps: AttemptsDeps) {
 
   /** An attempt under way listens for its client's abort itself; this listens for a request that is held. */
   function heedClient(id: number): void {
-    const pending = calls.get(id);
-    if (!pending || pending.isClientHeeded || flights.has(id)) return;
+    const pending = found(calls, id);
+    if (!pending || pending.isClientHeeded || found(flights, id)) return;
     pending.isClientHeeded = true;
     pending.call.client.addEventListener("abort", () => leave(id), { once: true });
     // An abort that came before does not come again.
@@ -215,7 +223,7 @@ export function createAttempts(deps: AttemptsDeps) {
 
   /** The client of a request that is held has gone. */
   function leave(id: number): void {
-    if (!calls.has(id) || flights.has(id)) return;
+    if (!found(calls, id) || found(flights, id)) return;
     happen({ kind: "left", request: id });
     settle(id, clientGone);
   }

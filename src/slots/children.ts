@@ -7,6 +7,7 @@ import { type ChildQuestion, type Move, nextId } from "./events.ts";
 import type { Child, SlotRecord } from "./known.ts";
 import type { ChildEvidence } from "./repair.ts";
 import { isSameModel, listedFor, needsNoLoad, typeOf } from "./roster.ts";
+import { all } from "./table.ts";
 import type { SlotState } from "./transitions.ts";
 
 const EVICTED = "model evicted from lemond (auto-reloads on next request)";
@@ -233,12 +234,12 @@ export function portRefused(move: Move, child: Child): void {
 }
 
 export function cutAttempts({ known, effects }: Move, child: number, cause: LossCause): void {
-  for (const request of known.requests.values())
+  for (const request of all(known.requests))
     if (request.child === child && request.isDirect) effects.push({ do: "cut", request: request.id, cause });
 }
 
 /** Cuts all attempts of one slot. */
 export function cutRequests({ known, effects }: Move, slot: number, cause: LossCause): void {
-  for (const request of known.requests.values())
+  for (const request of all(known.requests))
     if (request.slot === slot && request.child !== null) effects.push({ do: "cut", request: request.id, cause });
 }

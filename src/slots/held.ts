@@ -4,6 +4,7 @@ import { type Failure, lateFailure, loadingFailure, lostFailure } from "./failur
 import { isLoading, waitReason } from "./jobs.ts";
 import type { Job, Label, Request, SlotRecord } from "./known.ts";
 import { actingOn } from "./roster.ts";
+import { found, remove } from "./table.ts";
 
 export function hold(move: Move, slot: SlotRecord, request: Request): void {
   if (slot.held.includes(request.id)) return;
@@ -29,7 +30,7 @@ export function unhold(move: Move, slot: SlotRecord, request: Request): void {
 /** Answers the requests whose hold is over. */
 export function answerLate(move: Move, slot: SlotRecord): void {
   for (const id of [...slot.held]) {
-    const request = move.known.requests.get(id);
+    const request = found(move.known.requests, id);
     if (!request || request.heldUntilMs > move.known.nowMs) continue;
     // "Loading" is only said during a load: a question to lemond, or a wait for a turn or for room, is no load.
     const acting = actingOn(move.known, slot);
@@ -41,14 +42,14 @@ export function answerLate(move: Move, slot: SlotRecord): void {
 
 export function answer(move: Move, slot: SlotRecord, request: Request, failure: Failure): void {
   unhold(move, slot, request);
-  move.known.requests.delete(request.id);
+  remove(move.known.requests, request.id);
   move.effects.push({ do: "answer", request, failure });
 }
 
 /** Tells those who waited for the job how it ended; requests that may still be dialled are decided about again. */
 export function endWaits(move: Move, slot: SlotRecord, job: Job, label: Label, reason: string | null): void {
   for (const id of [...slot.held]) {
-    const request = move.known.requests.get(id);
+    const request = found(move.known.requests, id);
     if (!request) continue;
     const { loss } = request;
     if (label === "failed") {

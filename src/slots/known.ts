@@ -6,6 +6,7 @@ import type { LossCause, Lost } from "../dispatch/attempt.ts";
 import type { Listing, LoadedModel } from "../lemonade/listing.ts";
 import type { BackOff } from "./backoff.ts";
 import type { ChildEvidence, LemondEvidence } from "./repair.ts";
+import type { Table } from "./table.ts";
 import type { SlotState } from "./transitions.ts";
 
 /** `x-hal0-repair`, and the outcome label of metrics and logs. */
@@ -195,7 +196,7 @@ export interface Known {
   models: Readonly<Record<string, ModelKind>>;
   slots: Map<number, SlotRecord>;
   children: Map<number, Child>;
-  requests: Map<number, Request>;
+  requests: Table<Request>;
   /** Whose load or touch it is; `claim`: the type whose room it is about to take. */
   turn: { readonly slot: number; readonly isTouch: boolean; claim: string | null } | null;
   turnEndedMs: number;

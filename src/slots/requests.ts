@@ -8,6 +8,7 @@ import { startJob } from "./jobs.ts";
 import type { Child, Known, Request, SlotRecord } from "./known.ts";
 import { type Way, wayOf } from "./repair.ts";
 import { actingOn, isSameModel, isShown, wantedModel } from "./roster.ts";
+import { found, put, remove } from "./table.ts";
 
 export function arrive(move: Move, asked: NewRequest): void {
   const { known } = move;
@@ -32,7 +33,7 @@ export function arrive(move: Move, asked: NewRequest): void {
     label: null,
   };
   if (!slot) return void move.effects.push({ do: "answer", request, failure: { kind: "elsewhere" } });
-  known.requests.set(request.id, request);
+  put(known.requests, request.id, request);
   decide(move, slot, request);
 }
 
@@ -80,7 +81,7 @@ function follow(move: Move, slot: SlotRecord, request: Request, child: Child | n
       return answer(move, slot, request, lostFailure(move.known, slot, request, "backed_off", slot.lastError));
     case "repair":
       hold(move, slot, request);
-      if (!move.known.requests.has(request.id)) return; // Too many wait.
+      if (!found(move.known.requests, request.id)) return; // Too many wait.
       return startJob(move, slot, {
         isOnDemand: request.loss === null,
         cause: request.loss?.lost.cause ?? "evicted",
@@ -106,7 +107,7 @@ function dial(move: Move, slot: SlotRecord, request: Request, child: Child): voi
 
 /** Decides about all that wait: the rest of cut streams first, or they would queue behind every prefill. */
 export function decideHeld(move: Move, slot: SlotRecord): void {
-  const held = slot.held.flatMap((id) => move.known.requests.get(id) ?? []);
+  const held = slot.held.flatMap((id) => found(move.known.requests, id) ?? []);
   for (const isFirst of [true, false])
     for (const request of held) if (request.isContinuation === isFirst) decide(move, slot, request);
 }
@@ -137,7 +138,7 @@ function land(move: Move, request: Request): SlotRecord | undefined {
 
 /** Its client has left, or has everything. */
 export function end(move: Move, request: Request): void {
-  move.known.requests.delete(request.id);
+  remove(move.known.requests, request.id);
   if (request.child !== null) land(move, request);
   else {
     const slot = move.known.slots.get(request.slot);
@@ -172,7 +173,7 @@ export function loading(move: Move, request: Request): void {
   if (!slot || !child) return;
   request.attempts--;
   hold(move, slot, request);
-  if (!move.known.requests.has(request.id)) return; // Too many wait.
+  if (!found(move.known.requests, request.id)) return; // Too many wait.
   if (slot.job || slot.child !== child.id) return decide(move, slot, request);
   startJob(move, slot, { isOnDemand: true, cause: "loading", request: request.name, child: "loading" });
 }

@@ -11,6 +11,7 @@ import { beginLoad, loaded, noteUnload, readBack, warm } from "./loads.ts";
 import { drain, takeDown, takenDown, takeOrder, unloadedByOrder } from "./orders.ts";
 import { arrive, decideHeld, end, interrupt, loading, lose } from "./requests.ts";
 import { configure, forgetIfDone, needsNoLoad, slotOfModel } from "./roster.ts";
+import { all, createTable, found } from "./table.ts";
 import { awaitNewcomer, awaitRoom } from "./turns.ts";
 import { keep, poll, restIfQuiet, touched, touchOne } from "./upkeep.ts";
 
@@ -24,7 +25,7 @@ export function createKnown(settings: Settings, nowMs: number): Known {
     models: {},
     slots: new Map(),
     children: new Map(),
-    requests: new Map(),
+    requests: createTable(),
     turn: null,
     turnEndedMs: -Infinity,
     queue: [],
@@ -98,7 +99,7 @@ function take(move: Move, event: Event): void {
       return;
     case "stopping":
       known.isStopping = true;
-      for (const request of known.requests.values())
+      for (const request of all(known.requests))
         if (request.child !== null) move.effects.push({ do: "cut", request: request.id, cause: "stopping" });
       for (const slot of known.slots.values()) {
         decideHeld(move, slot);
@@ -115,7 +116,7 @@ function take(move: Move, event: Event): void {
 }
 
 function takeRequest(move: Move, event: Extract<Event, { readonly request: number }>): void {
-  const request = move.known.requests.get(event.request);
+  const request = found(move.known.requests, event.request);
   if (!request) return; // Answered in the same moment.
   switch (event.kind) {
     case "ended":

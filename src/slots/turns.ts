@@ -6,6 +6,7 @@ import { abandonJob, ASK_AGAIN_MS, isWanted, enterStage, pause } from "./jobs.ts
 import type { Move } from "./events.ts";
 import type { Job, SlotRecord } from "./known.ts";
 import { othersOfType, typeOf } from "./roster.ts";
+import { all, found } from "./table.ts";
 
 /** The longest wait for others. */
 const WAIT_MS = 30_000;
@@ -57,7 +58,7 @@ export function waitFor(move: Move, slot: SlotRecord, job: Job, stage: "newcomer
   const { nowMs, requests } = move.known;
   job.stageUntilMs = nowMs + WAIT_MS;
   for (const id of slot.held) {
-    const request = requests.get(id);
+    const request = found(requests, id);
     if (request) job.stageUntilMs = Math.min(job.stageUntilMs, (request.heldSinceMs + request.heldUntilMs) / 2);
   }
   job.newcomer = { url: null, lastUse: null, sinceMs: nowMs };
@@ -75,7 +76,7 @@ export function awaitRoom(move: Move, slot: SlotRecord, job: Job): void {
 
 function hasOthersUnderWay({ known }: Move, slot: SlotRecord): boolean {
   const type = typeOf(known, slot);
-  for (const request of known.requests.values())
+  for (const request of all(known.requests))
     if (request.child !== null && request.slot !== slot.id && known.children.get(request.child)?.type === type)
       return true;
   return false;

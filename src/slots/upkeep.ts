@@ -5,6 +5,7 @@ import { startJob } from "./jobs.ts";
 import { type Move, nextId } from "./events.ts";
 import type { Job, Known, SlotRecord } from "./known.ts";
 import { listedFor, needsNoLoad, othersOfType } from "./roster.ts";
+import { found } from "./table.ts";
 import { endTurn } from "./turns.ts";
 
 export function poll(move: Move, isDue = move.known.nowMs >= move.known.pollDueMs): void {
@@ -94,7 +95,7 @@ export function wakeAt(known: Known): number {
     if (config.keep && !job && child === null && !isDismissed && keepAtMs > known.nowMs)
       atMs = Math.min(atMs, keepAtMs);
     if (job) atMs = Math.min(atMs, dueMs(job));
-    for (const id of held) atMs = Math.min(atMs, known.requests.get(id)?.heldUntilMs ?? Infinity);
+    for (const id of held) atMs = Math.min(atMs, found(known.requests, id)?.heldUntilMs ?? Infinity);
   }
   return atMs;
 }

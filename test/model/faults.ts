@@ -48,7 +48,7 @@ export const faults: readonly Fault[] = [
     name: "the end waits for attempts alone",
     file: "requests.ts",
     right: "return requests.size + orders;",
-    wrong: "return [...requests.values()].filter(({ child }) => child !== null).length;",
+    wrong: "return requests.things.filter((request) => request !== null && request.child !== null).length;",
     scenario: "the end of the process",
     law: "the server ends, and an order has no answer",
   },

@@ -5,6 +5,7 @@ import { wakeAt } from "../../src/slots/upkeep.ts";
 import { makeRoom, type Process } from "./lemond.ts";
 import { isFull, judgeChanges, judgeEffect, noteContest, standing } from "./laws-of-steps.ts";
 import { type Pending, replaced, type World } from "./world.ts";
+import { found } from "../../src/slots/table.ts";
 
 /** Timers ring on this grid: fewer moments, and a wake that comes a little late. */
 export const GRID_MS = 1000;
@@ -121,7 +122,7 @@ function expect(world: World, pending: Pending): void {
 
 /** Its stream was cut, and may be continued at the same slot. */
 export function noteCut({ known, cut }: World, request: number): void {
-  const slot = known.requests.get(request)?.slot;
+  const slot = found(known.requests, request)?.slot;
   if (slot) cut.set(request, slot);
 }
 

@@ -3,6 +3,7 @@
 import type { Child, Job, SlotRecord } from "../../src/slots/known.ts";
 import { GRID_MS } from "./happen.ts";
 import type { Pending, World } from "./world.ts";
+import { found } from "../../src/slots/table.ts";
 
 /** Times further ahead are all alike. */
 const FAR_MS = 100_000;
@@ -76,7 +77,7 @@ export function keyOf(world: World): string {
     const fate = world.requests[id];
     const name = asked && ("model" in asked ? asked.model : `${asked.slot}!`);
     if (fate === "out") return `${name}${id}`; // They come in their order.
-    const request = known.requests.get(id);
+    const request = found(known.requests, id);
     if (!request) return world.budget.continuations > 0 && world.cut.has(id) ? `${name}cut` : "done";
     const slot = known.slots.get(request.slot);
     const generation = slot?.generation ?? 0;

@@ -3,6 +3,7 @@ import { plainModel } from "../../src/lemonade/names.ts";
 import type { Job, Known, SlotRecord } from "../../src/slots/known.ts";
 import { actingOn, slotsShown } from "../../src/slots/roster.ts";
 import type { World } from "./world.ts";
+import { all, found } from "../../src/slots/table.ts";
 
 /** The first law that does not hold; null: all do. */
 export function brokenIn(world: World): string | null {
@@ -17,7 +18,7 @@ function brokenAtEnd({ requests, orders }: World): string | null {
 
 function brokenOfRequests({ known, requests, attempts, orders }: World): string | null {
   for (const [id, fate] of requests.entries()) {
-    const request = known.requests.get(id);
+    const request = found(known.requests, id);
     if ((fate === "in") !== (request !== undefined)) return "a request is forgotten, or kept after its end";
     if (!request) continue;
     if ((request.child !== null) !== attempts.has(id))
@@ -58,11 +59,11 @@ function brokenOfSlots(world: World): string | null {
 }
 
 function brokenOfCounts(known: Known, slot: SlotRecord): string | null {
-  const requests = [...known.requests.values()];
+  const requests = all(known.requests);
   const underWay = requests.filter(({ slot: own, child }) => own === slot.id && child !== null).length;
   if (slot.inFlight !== underWay) return "in_flight is not what is under way";
   if (new Set(slot.held).size !== slot.held.length) return "a request is held twice";
-  if (slot.held.some((id) => known.requests.get(id)?.slot !== slot.id)) return "a request is held that is over";
+  if (slot.held.some((id) => found(known.requests, id)?.slot !== slot.id)) return "a request is held that is over";
   if (slot.heldBytes !== slot.held.length) return "held bytes are counted wrong";
   for (const child of known.children.values())
     if (child.attempts !== requests.filter((request) => request.child === child.id).length)

@@ -7,6 +7,7 @@ import type { Known, Request, SlotRecord, Stage } from "../../src/slots/known.ts
 import { mayFollow } from "../../src/slots/transitions.ts";
 import { checkpointOf, isAlive, listedOf, VISITOR } from "./lemond.ts";
 import type { Sent, World } from "./world.ts";
+import { all, found } from "../../src/slots/table.ts";
 
 /** What of a slot is compared with what it was before the step. */
 interface Standing {
@@ -73,7 +74,7 @@ export function judgeEffect(world: World, before: Before, event: Event, effect: 
       if (!mayFollow(effect.from, effect.to)) breaks(world, `a slot goes from ${effect.from} to ${effect.to}`);
       return;
     case "forget-slot":
-      for (const request of world.known.requests.values())
+      for (const request of all(world.known.requests))
         if (request.slot === effect.slot) breaks(world, "a slot is forgotten that has requests");
   }
 }
@@ -147,7 +148,7 @@ function judgeUnload(world: World, slot: SlotRecord): void {
   }
   const isOver = world.nowMs >= (slot.job?.startedMs ?? 0) + world.scenario.settings.drainMs;
   if (isOver) return;
-  for (const request of world.known.requests.values()) {
+  for (const request of all(world.known.requests)) {
     if (request.child === null) continue;
     const { checkpoint, pid } = world.known.children.get(request.child) ?? { checkpoint: null, pid: null };
     const isHit = checkpoint === checkpointOf(slot.model) || checkpoint === checkpointOf(order.model);
@@ -184,7 +185,7 @@ function judgeLoad(world: World, slot: SlotRecord): void {
   const usedMs = lemond.visitorUsedMs === nowMs ? lemond.visitorUsedBeforeMs : lemond.visitorUsedMs;
   const isOld = nowMs - (lemond.visitor === "listed" ? usedMs : sinceMs + 8000) >= 2000 || nowMs - sinceMs >= 30_000;
   const isUrgent = slot.held.some((id) => {
-    const request = known.requests.get(id);
+    const request = found(known.requests, id);
     return request && nowMs >= (request.heldSinceMs + request.heldUntilMs) / 2;
   });
   // One that has left in this very moment was waited for when lemond was asked.
@@ -248,7 +249,7 @@ function judgeChange(world: World, slot: SlotRecord, was: Standing): void {
   if (slot.generation !== was.generation + (isNew ? 1 : 0)) breaks(world, "the generation does not count the children");
   const { job } = slot;
   if (was.stage === null && job && !job.order && slot.child !== null) {
-    const loser = [...world.known.requests.values()].find(({ name }) => name === job.request);
+    const loser = all(world.known.requests).find(({ name }) => name === job.request);
     if (loser?.loss && loser.loss.generation < slot.generation)
       breaks(world, "a loss is repaired that was repaired before");
   }

@@ -8,6 +8,7 @@ import { type Asked, type Budget, replaced, type World } from "./world.ts";
 import { slotOfAsked, slotOfName } from "./find.ts";
 import { underWay } from "../../src/slots/requests.ts";
 import { ownerOf } from "../../src/slots/roster.ts";
+import { found } from "../../src/slots/table.ts";
 
 export interface Kind {
   readonly words: string;
@@ -42,13 +43,13 @@ const attempts = (world: World, isFit: (request: number, isStreaming: boolean) =
 
 /** How the process stands that a request was dialled at. */
 function healthOf(world: World, request: number): "running" | "loading" | "wedged" | "gone" {
-  const child = world.known.children.get(world.known.requests.get(request)?.child ?? -1);
+  const child = world.known.children.get(found(world.known.requests, request)?.child ?? -1);
   if (!child) throw new Error(`request ${request} is dialled at no child`);
   return serverOf(world.lemond, child, world.scenario.arePidsVisible)?.health ?? "gone";
 }
 
 const isHanging = (world: World, request: number): boolean => {
-  const child = world.known.children.get(world.known.requests.get(request)?.child ?? -1);
+  const child = world.known.children.get(found(world.known.requests, request)?.child ?? -1);
   return child !== undefined && child.pid !== null && world.lemond.hanging.includes(child.pid);
 };
 
@@ -136,7 +137,7 @@ const clients: readonly Kind[] = [
     words: "the port refuses under the silent connection of request",
     targets: (world) => attempts(world, (id) => isHanging(world, id)).slice(0, 1),
     make: (world, id) => {
-      const child = world.known.requests.get(id)?.child;
+      const child = found(world.known.requests, id)?.child;
       if (child) happen(world, { kind: "port-refused", child });
     },
   },

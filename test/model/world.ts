@@ -5,6 +5,7 @@ import type { HealthAnswer } from "../../src/lemonade/listing.ts";
 import type { ChildQuestion } from "../../src/slots/events.ts";
 import type { Action, Job, Known, Settings, SlotRecord } from "../../src/slots/known.ts";
 import type { Lemond } from "./lemond.ts";
+import { all, createTable, put } from "../../src/slots/table.ts";
 
 /** A request of a client, addressed to a slot by its name or to a model. */
 export type Asked = { readonly slot: string } | { readonly model: string };
@@ -182,13 +183,13 @@ export function cloneWorld(world: World): World {
 }
 
 function cloneKnown(known: Known): Known {
-  const clone: Known = { ...known, slots: new Map(), children: new Map(), requests: new Map() };
+  const clone: Known = { ...known, slots: new Map(), children: new Map(), requests: createTable() };
   clone.turn = known.turn && { ...known.turn };
   clone.queue = [...known.queue];
   for (const [id, slot] of known.slots) clone.slots.set(id, cloneSlot(slot));
   for (const [id, child] of known.children) clone.children.set(id, { ...child });
-  for (const [id, request] of known.requests)
-    clone.requests.set(id, { ...request, loss: request.loss && { ...request.loss } });
+  for (const request of all(known.requests))
+    put(clone.requests, request.id, { ...request, loss: request.loss && { ...request.loss } });
   return clone;
 }
 
