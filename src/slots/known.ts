@@ -203,6 +203,8 @@ export interface Known {
   queue: number[];
   pollDueMs: number;
   pollQuestion: number | null;
+  /** Since when lemond's health has given no answer; null: the last question was answered. */
+  silentSinceMs: number | null;
   /** The server is stopping: nothing is repaired unless a request waits for it. */
   isDraining: boolean;
   /** The time to drain is over: every request is answered now. */

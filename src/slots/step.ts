@@ -31,6 +31,7 @@ export function createKnown(settings: Settings, nowMs: number): Known {
     queue: [],
     pollDueMs: nowMs,
     pollQuestion: null,
+    silentSinceMs: null,
     isDraining: false,
     isStopping: false,
   };
@@ -135,6 +136,7 @@ function takeHealth(move: Move, event: Extract<Event, { kind: "health" }>): void
   const { known } = move;
   const { answer, gone, question } = event;
   noteReach(move, event);
+  const tookMs = timeToAnswer(known, event);
   if (question === known.pollQuestion) {
     known.pollQuestion = null;
     known.pollDueMs = known.nowMs + known.settings.pollMs;
@@ -142,7 +144,7 @@ function takeHealth(move: Move, event: Extract<Event, { kind: "health" }>): void
   if (answer.kind === "listing" && answer.askedAt > (known.listing?.askedAt ?? -1)) {
     known.listing = answer;
     if (known.settings.autoSlots) for (const { model } of answer.loaded) slotOfModel(move, model);
-    observe(move, answer, gone, wasBlocked(known, null, answer, event.tookMs));
+    observe(move, answer, gone, wasBlocked(known, null, answer, tookMs));
   } else if (answer.kind === "refused") suspectAll(move, gone);
   for (const slot of known.slots.values()) {
     restIfQuiet(move, slot);
@@ -151,12 +153,19 @@ function takeHealth(move: Move, event: Extract<Event, { kind: "health" }>): void
     if (job?.question !== question) continue;
     job.question = null;
     move.dirty.push(slot);
-    if (job.stage === "checking") weigh(move, slot, job, answer, event.tookMs);
+    if (job.stage === "checking") weigh(move, slot, job, answer, tookMs);
     else if (job.stage === "newcomer") awaitNewcomer(move, slot, job);
     else if (job.order?.isTakingDown) takenDown(move, slot, job, job.order);
     else readBack(move, slot, job, answer, wasBlocked(known, slot, answer, event.tookMs));
   }
   if (answer.kind === "listing") touchOne(move, gone);
+}
+
+/** A question that got no answer counts from when it was asked: the next one may come to a health that is free again. */
+function timeToAnswer(known: Known, { answer, tookMs }: Extract<Event, { kind: "health" }>): number {
+  const sinceMs = Math.min(known.silentSinceMs ?? Infinity, known.nowMs - tookMs);
+  known.silentSinceMs = answer.kind === "silent" ? sinceMs : null;
+  return known.nowMs - sinceMs;
 }
 
 /** A lemond that answers /live but not /health is busy with an unload, not down. */

@@ -123,6 +123,7 @@ export function keyOf(world: World): string {
 
   let key = `${known.isUp}${known.isDraining}${world.isEnded}${lemond.isUp}p${known.pollQuestion !== null}`;
   key += `${until(known.pollDueMs)}`;
+  if (known.silentSinceMs !== null) key += `h${since(known.silentSinceMs, 1001)}`;
   for (const slot of slots) key += slotKey(slot);
   const requests: string[] = [];
   for (let id = 1; id < world.requests.length; id++) requests.push(requestKey(id));

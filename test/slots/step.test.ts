@@ -103,6 +103,29 @@ test("a request whose child still loads is held once for hold_s, also when anoth
   ]);
 });
 
+test("a child that is gone when health answers again after a silence was evicted for another client's model", () => {
+  const known = createKnown(settings, 0);
+  const say = (answer: HealthAnswer, question: number, nowMs: number, tookMs: number): Effect[] =>
+    step(known, { kind: "health", question, answer, isLive: true, tookMs, gone: [] }, nowMs);
+  const asked = (effects: readonly Effect[]): number =>
+    effects.find((effect) => effect.do === "ask-lemond")?.question ?? Number.NaN;
+  const wake = (nowMs: number): number => asked(step(known, { kind: "wake" }, nowMs));
+  step(known, { kind: "configured", settings, slots: [{ ...slotDefaults, name: "primary", model: "tiny-a" }] }, 0);
+  const first = wake(0);
+  say({ ...nothing, loaded: [child], askedAt: first }, first, 1, 1);
+  // lemond stops the child of another client's load for 3.5 s; the first question is given up after three.
+  say({ kind: "silent", cause: "no answer in time" }, wake(1001), 4001, 3000);
+  const next = wake(5001);
+  say({ ...nothing, askedAt: next }, next, 5002, 1);
+  const [slot] = known.slots.values();
+  if (!slot) throw new Error("there is no slot");
+  const request = { id: 1, name: "r1", slot: slot.id, bodyBytes: 0, isContinuation: false, model: null, mayDial: true };
+  let effects = step(known, { kind: "arrived", request }, 5100);
+  for (let question = asked(effects); !Number.isNaN(question); question = asked(effects))
+    effects = say({ ...nothing, askedAt: question }, question, 5101, 1);
+  expect(slot.job?.stage).toBe("newcomer");
+});
+
 describe("the generation of a slot", () => {
   const first = [childOf("tiny-a", 8001, 2)];
   const second = [childOf("tiny-a", 8001, 3)];
