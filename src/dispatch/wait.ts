@@ -2,10 +2,9 @@
 // Knows nothing of what is waited for. One timer at a time, none while nobody asks for the next step.
 
 /** Written in this file alone. */
-export interface Wait<T> {
-  readonly options: WaitOptions;
+export interface Wait<T> extends WaitOptions {
   /** The upstream's own comments, whole events, that have not been sent yet. */
-  readonly comments: Uint8Array[];
+  comments: Uint8Array[] | null;
   settled: { readonly value: T } | null;
   /** When a heartbeat is due. */
   dueMs: number;
@@ -26,9 +25,9 @@ export interface WaitOptions {
 const encoder = new TextEncoder();
 
 /** `awaited` must not reject. */
-export function createWait<T>(awaited: Promise<T>, options: WaitOptions): Wait<T> {
-  const dueMs = options.now() + options.everyMs;
-  const wait: Wait<T> = { options, comments: [], settled: null, dueMs, give: null, timer: null };
+export function createWait<T>(awaited: Promise<T>, { everyMs, beat, now }: WaitOptions): Wait<T> {
+  const dueMs = now() + everyMs;
+  const wait: Wait<T> = { everyMs, beat, now, comments: null, settled: null, dueMs, give: null, timer: null };
   void awaited.then((value) => {
     wait.settled = { value };
     wake(wait);
@@ -49,7 +48,7 @@ export function stepOf<T>(wait: Wait<T>): WaitStep<T> | Promise<WaitStep<T>> {
 
 /** The upstream has sent a comment. */
 export function comment<T>(wait: Wait<T>, bytes: Uint8Array): void {
-  wait.comments.push(bytes);
+  (wait.comments ??= []).push(bytes);
   wake(wait);
 }
 
@@ -65,14 +64,14 @@ function wake<T>(wait: Wait<T>): void {
 }
 
 function setTimer<T>(wait: Wait<T>): void {
-  const { everyMs, now } = wait.options;
+  const { everyMs, now } = wait;
   if (everyMs > 0) wait.timer = setTimeout(() => wake(wait), Math.max(0, wait.dueMs - now()));
 }
 
 /** Null: nothing yet. */
 function ready<T>(wait: Wait<T>): WaitStep<T> | null {
-  const { everyMs, beat, now } = wait.options;
-  const bytes = wait.comments.shift() ?? null;
+  const { everyMs, beat, now } = wait;
+  const bytes = wait.comments?.shift() ?? null;
   if (bytes === null && wait.settled) return wait.settled;
   if (bytes === null && (everyMs === 0 || now() < wait.dueMs)) return null;
   wait.dueMs = now() + everyMs;

@@ -104,8 +104,8 @@ function lastObject(bytes: Buffer, key: Buffer): Numbers | null {
     const begin = beginOfObject(bytes, at + key.length);
     if (begin >= 0) begins.push(begin);
   }
-  for (const begin of begins.slice(-MOST_LOOKS).reverse()) {
-    const found = objectAt(bytes, begin);
+  for (let look = 1; look <= Math.min(MOST_LOOKS, begins.length); look++) {
+    const found = objectAt(bytes, begins.at(-look) ?? 0);
     if (found !== null) return found;
   }
   return null;
