@@ -16,10 +16,10 @@ import { isLostAtLemond } from "../lemonade/lost.ts";
 import type { Places } from "../lemonade/places.ts";
 import type { Probe } from "../lemonade/probe.ts";
 import type { ProcessWatch } from "../lemonade/process.ts";
-import { failureOf } from "./failures.ts";
 import type { Event } from "./events.ts";
-import type { Failure } from "./failures.ts";
+import { type Failure, failureOf } from "./failures.ts";
 import type { Child, Request, Settings, SlotRecord } from "./known.ts";
+import { objectionTo } from "./objection.ts";
 import { all, createTable, found, nextNumber, put, remove } from "./table.ts";
 
 export interface AttemptsDeps {
@@ -238,23 +238,3 @@ function isLost(outcome: Outcome): boolean {
 }
 
 const GONE: Lost = { kind: "lost", error: "ConnectError", cause: "pid gone" };
-
-/** Why not to dial a child whose port may be another model's by now; the answer null: dial it. Null where it cannot be asked. */
-function objectionTo(
-  probe: Probe,
-  { url, checkpoint }: Child,
-): ((limit: AbortSignal) => Promise<LossCause | null>) | null {
-  if (checkpoint === null) return null;
-  return async (limit) => {
-    const sign = await probe.identity(url, checkpoint, limit);
-    switch (sign) {
-      case "ok":
-      case "silent":
-        return null;
-      case "stranger":
-        return "moved";
-      default:
-        return sign;
-    }
-  };
-}
