@@ -23,10 +23,12 @@ export function createDiary(target: Target, lemond: Lemond) {
     around: ({ names, requestId, sentMs }: Around): string[] => {
       const fromMs = sentMs - BEFORE_MS;
       const calls = lemond.calls
-        .filter(({ route, model }) => /load$/.test(route) && (model === undefined || names.includes(model)))
+        .filter(({ route, model, status }) =>
+          /load$/.test(route) ? model === undefined || names.includes(model) : status === undefined,
+        )
         .map(({ at, route, model, status, isAborted }) => ({
           atMs: at,
-          text: `lemond: ${route} ${model} ${status ?? "not answered"}${isAborted ? ", the client left" : ""}`,
+          text: `lemond: ${route} ${model ?? ""} ${status ?? "not answered"}${isAborted ? ", the client left" : ""}`,
         }));
       return [...target.logged(fromMs, requestId, names), ...calls, ...notes, { atMs: sentMs, text: "it begins" }]
         .filter(({ atMs }) => atMs >= fromMs)

@@ -105,14 +105,15 @@ function judgeAnswer(by: SlotName | typeof REMOTE, { plan, prompt, received, tol
     const beats = prompt.isSse ? needlessHeartbeats(body) : 0;
     return verdict("whole", beats > 0 ? `${beats} heartbeats although nobody waited` : null);
   }
-  // After a heartbeat the child's own error is an event.
-  if (text.startsWith(`data: {"error":{${LOADING}`) && slotsFor(plan.slot).some((slot) => seen(slot).wasLoading))
+  // After a heartbeat the child's own error is an event, whatever the reply would have been.
+  const said = prompt.wantsStream ? withoutComments(text) : text;
+  if (said.startsWith(`data: {"error":{${LOADING}`) && slotsFor(plan.slot).some((slot) => seen(slot).wasLoading))
     return verdict("child-error");
   if (by === REMOTE) return verdict("whole", `${end}, not the remote's answer: ${difference(text, wholes)}`);
   const circumstances = seen(by);
   if (prompt.isSse) return judgeStream(by, text, wholes, { plan, prompt, received, told, seen });
   // After a heartbeat the stream is one of events: what the child gave instead is named in one.
-  const instead = prompt.wantsStream ? failureIn(withoutComments(text), plan.route) : null;
+  const instead = prompt.wantsStream ? failureIn(said, plan.route) : null;
   if (instead?.code === "dispatch.upstream_unavailable") return verdict("envelope", null, instead.code);
   if (instead !== null) {
     const { code, headers } = instead;

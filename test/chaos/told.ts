@@ -41,7 +41,7 @@ export function createLogReader() {
     faults,
     touches: (model: string): number => touches.get(model) ?? 0,
     told: (requestId: string | null): Told => told.get(requestId ?? "") ?? NOTHING,
-    /** The latest lines of that request, and of slots and models with these names, without the answers to other requests. */
+    /** The latest lines of that request, of slots with these names and of lemond, without the answers to other requests. */
     logged: (fromMs: number, requestId: string | null, names: readonly string[]): Logged[] =>
       recent
         .map(({ entry, line }) => ({ entry, atMs: Date.parse(`${entry["ts"]}`), text: line }))
@@ -49,7 +49,8 @@ export function createLogReader() {
         .filter(
           ({ entry }) =>
             entry["request_id"] === requestId ||
-            (entry["event"] !== "dispatch.decision" && names.includes(`${entry["slot"] ?? entry["upstream"]}`)),
+            (entry["event"] !== "dispatch.decision" &&
+              (names.includes(`${entry["slot"] ?? entry["upstream"]}`) || `${entry["event"]}`.startsWith("lemonade."))),
         ),
     /** Resolves with the next such line's `url`, if it has one. */
     next: (event: string): Promise<string> =>
