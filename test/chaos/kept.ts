@@ -22,6 +22,8 @@ const LOSSES = 2;
 /** What is lost is seen by the next poll, and the machine is busy. */
 const LATE_MS = 4000;
 const LOOK_MS = 50;
+/** An answer that takes so long tells of the server, not of its slots. */
+const SLOW_MS = 500;
 /** A clock that is read on both sides of a wait. */
 const EARLY_MS = 50;
 
@@ -47,7 +49,9 @@ export async function watchKept(options: KeptOptions, isOver: () => boolean): Pr
     };
     try {
       await Promise.all(
-        SLOTS.map((slot) => lane({ slot, lemond, target, loadMs, random, violate, isOver, ...options })),
+        SLOTS.map((slot) =>
+          lane({ slot, lemond, target, loadMs, random, violate, note: diary.note, isOver, ...options }),
+        ),
       );
       for (const fault of target.faults) violate(fault);
     } finally {
@@ -63,14 +67,15 @@ interface Lane extends KeptOptions {
   readonly loadMs: number;
   readonly random: Random;
   readonly violate: (what: string) => void;
+  readonly note: (text: string) => void;
   readonly isOver: () => boolean;
 }
 
 /** One slot: there at the start, lost and back, lost again and back later. */
-async function lane({ slot, lemond, target, loadMs, random, violate, isOver, tally }: Lane): Promise<void> {
+async function lane({ slot, lemond, target, loadMs, random, violate, note, isOver, tally }: Lane): Promise<void> {
   // Loads take turns.
   const loadsMs = SLOTS.length * loadMs;
-  if ((await back(target, slot, null, loadsMs + LATE_MS, isOver)) === "late")
+  if ((await back(target, slot, null, loadsMs + LATE_MS, isOver, note)) === "late")
     return violate(`${slot} was not loaded at first`);
   for (let nth = 0; nth < LOSSES && !isOver(); nth += 1) {
     const child = lemond.child(slot);
@@ -82,7 +87,7 @@ async function lane({ slot, lemond, target, loadMs, random, violate, isOver, tal
     if (how === "kill") await child.kill();
     else await unloadFromOutside(lemond, slot);
     const backOffMs = BACK_OFF_MS * 2 ** nth;
-    const end = await back(target, slot, child.pid, backOffMs + loadsMs + LATE_MS, isOver);
+    const end = await back(target, slot, child.pid, backOffMs + loadsMs + LATE_MS, isOver, note);
     if (end === "over") return;
     const tookMs = Math.round(performance.now() - beganMs);
     const about = `${slot}, lost by ${how} for the ${nth === 0 ? "first" : "second"} time,`;
@@ -100,11 +105,15 @@ async function back(
   pid: number | null,
   withinMs: number,
   isOver: () => boolean,
+  note: (text: string) => void,
 ): Promise<"back" | "late" | "over"> {
   const deadline = performance.now() + withinMs;
   while (performance.now() < deadline) {
     if (isOver()) return "over";
+    const askedMs = performance.now();
     const shown = (await slotsShown(url)).find(({ name }) => name === slot);
+    const tookMs = performance.now() - askedMs;
+    if (tookMs > SLOW_MS) note(`the server took ${Math.round(tookMs)} ms to show its slots`);
     if (shown && shown.pid !== null && shown.pid !== pid && ["ready", "idle"].includes(shown.state)) return "back";
     await Bun.sleep(LOOK_MS);
   }
