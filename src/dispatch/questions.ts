@@ -66,10 +66,12 @@ export function createQuestions(): (asked: Questioned) => Promise<Answers> {
     const isOwn = before?.child !== child;
     const there = isOwn ? { child, said: answer(asked, "/apply-template", bothFlags(asked)) } : before;
     asking.set(name, there);
-    const said = await there.said;
+    const said = await there.said.catch((error: unknown) => ({ kind: "rejected" as const, error }));
     // Only a 400 stays true; a question may also be lost because its own client left.
-    if ((said.kind === "lost" || said.status !== 400) && asking.get(name) === there) asking.delete(name);
-    return said.kind === "lost" && !isOwn ? saidToBoth(asked, child) : said;
+    if (!("status" in said && said.status === 400) && asking.get(name) === there) asking.delete(name);
+    if (said.kind !== "answer" && !isOwn) return saidToBoth(asked, child);
+    if (said.kind === "rejected") throw said.error;
+    return said;
   };
 
   const chat = async (asked: Questioned): Promise<Answers> => {

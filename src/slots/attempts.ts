@@ -5,21 +5,19 @@ import {
   type Connection,
   cut,
   type Ended,
-  type Lost,
   type LossCause,
   openConnection,
   type Outcome,
 } from "../dispatch/attempt.ts";
 import { type Call, type LemondWay, type Sent, targetOf } from "../dispatch/call.ts";
 import type { Lemonade } from "../lemonade/lemonade.ts";
-import { isLostAtLemond } from "../lemonade/lost.ts";
 import type { Places } from "../lemonade/places.ts";
 import type { Probe } from "../lemonade/probe.ts";
 import type { ProcessWatch } from "../lemonade/process.ts";
 import type { Event } from "./events.ts";
 import { type Failure, failureOf } from "./failures.ts";
 import type { Child, Request, Settings, SlotRecord } from "./known.ts";
-import { objectionTo } from "./objection.ts";
+import { GONE, isLost, LOST_BY_LEMOND, objectionTo } from "./losses.ts";
 import { all, createTable, found, nextNumber, put, remove } from "./table.ts";
 
 export interface AttemptsDeps {
@@ -53,20 +51,19 @@ export interface Flight {
   leave: (() => void) | null;
 }
 
+/** One request: whoever waits for its answer, and its attempt. Over when there is neither. */
+interface UnderWay {
+  pending: Pending | null;
+  flight: Flight | null;
+}
+
 export type Attempts = ReturnType<typeof createAttempts>;
 
 export function createAttempts(deps: AttemptsDeps) {
   const { happen, probe, settings } = deps;
-  const calls = createTable<Pending>();
-  const flights = createTable<Flight>();
+  /** One table: two could fill the places between them, and no number would be free in both. */
+  const underWay = createTable<UnderWay>();
   let lastId = 0;
-
-  /** Above all before, and with a free place in both tables. */
-  const newNumber = (): number => {
-    do lastId = nextNumber(calls, lastId);
-    while (nextNumber(flights, lastId - 1) !== lastId);
-    return lastId;
-  };
 
   const clientGone: Sent = {
     outcome: { kind: "client-gone" },
@@ -76,21 +73,39 @@ export function createAttempts(deps: AttemptsDeps) {
     end: () => {},
   };
 
-  const land = (id: number): boolean => {
-    found(flights, id)?.leave?.();
-    return remove(flights, id);
+  const pendingOf = (id: number): Pending | null => found(underWay, id)?.pending ?? null;
+
+  const fly = ({ id }: Request, flight: Flight): void => {
+    const there = found(underWay, id);
+    if (there) there.flight = flight;
   };
 
-  const settle = (id: number, sent: Sent): void => {
-    const pending = found(calls, id);
-    remove(calls, id);
-    pending?.resolve(sent);
+  /** False where there was no attempt. */
+  const land = (id: number): boolean => {
+    const there = found(underWay, id);
+    if (!there?.flight) return false;
+    there.flight.leave?.();
+    there.flight = null;
+    if (!there.pending) remove(underWay, id);
+    return true;
   };
+
+  /** Null where somebody has answered it already. */
+  const take = (id: number): Pending | null => {
+    const there = found(underWay, id);
+    if (!there) return null;
+    const { pending } = there;
+    there.pending = null;
+    if (!there.flight) remove(underWay, id);
+    return pending;
+  };
+
+  const settle = (id: number, sent: Sent): void => take(id)?.resolve(sent);
 
   /** Reports how the attempt ended, as an event; a reply goes to whoever waits for it. */
   const conclude = (request: Request, outcome: Outcome): void => {
     const { id, label, waitedMs } = request;
-    const target = found(calls, id)?.target ?? settings.lemondUrl;
+    const target = pendingOf(id)?.target ?? settings.lemondUrl;
     if (outcome.kind === "lost") {
       land(id);
       const isWait = outcome.cause === "loading";
@@ -130,7 +145,7 @@ export function createAttempts(deps: AttemptsDeps) {
     if (process && !process.wasAlive()) return conclude(request, GONE);
     const objection = process && !isShared ? null : objectionTo(probe, child);
     const connection = openConnection(call.client);
-    put(flights, request.id, { child, connection, isDirect: true, leave: null });
+    fly(request, { child, connection, isDirect: true, leave: null });
     const dial = { url: target, firstByteTimeoutMs: deps.firstByteTimeoutMs(), objection };
     conclude(request, await attempt(call, dial, connection));
   };
@@ -148,13 +163,13 @@ export function createAttempts(deps: AttemptsDeps) {
     const body = call.body && way.rewrite(call.body, model);
     const connection = openConnection(call.client);
     const flight: Flight = { child, connection, isDirect: false, leave: null };
-    put(flights, request.id, flight);
+    fly(request, flight);
     const dial = {
       url: target,
       firstByteTimeoutMs: deps.firstByteTimeoutMs(),
       objection: async (limit: AbortSignal): Promise<LossCause | null> => {
         const leave = await deps.places.take(limit);
-        if (found(flights, request.id) === flight) flight.leave = leave;
+        if (found(underWay, request.id)?.flight === flight) flight.leave = leave;
         else leave();
         // For a dead child, lemond 10.6 answers Ollama's streams with an empty text and no error.
         return deps.processOf(child)?.isAlive() === false ? "pid gone" : null;
@@ -167,11 +182,13 @@ export function createAttempts(deps: AttemptsDeps) {
   };
 
   return {
-    flights: (): Flight[] => all(flights),
+    flights: (): Flight[] => all(underWay).flatMap(({ flight }) => flight ?? []),
     send: (slot: SlotRecord, call: Call): Promise<Sent> => {
-      const id = newNumber();
+      const id = nextNumber(underWay, lastId);
+      lastId = id;
       return new Promise((resolve, reject) => {
-        put(calls, id, { slot, call, resolve, reject, target: settings.lemondUrl, isClientHeeded: false });
+        const pending = { slot, call, resolve, reject, target: settings.lemondUrl, isClientHeeded: false };
+        put(underWay, id, { pending, flight: null });
         // An abort that came before does not come again.
         if (call.client.aborted) return settle(id, clientGone);
         const bodyBytes = call.body?.byteLength ?? 0;
@@ -184,7 +201,7 @@ export function createAttempts(deps: AttemptsDeps) {
       });
     },
     dial: (request: Request, slot: SlotRecord, child: Child, isShared: boolean): void => {
-      const pending = found(calls, request.id);
+      const pending = pendingOf(request.id);
       if (!pending) return;
       const { lemond } = pending.call;
       if (!request.isDirect && lemond) {
@@ -196,14 +213,13 @@ export function createAttempts(deps: AttemptsDeps) {
       void dialled(request, pending, child, isShared);
     },
     /** The URL it was last sent to. */
-    targetOf: ({ id }: Request): string => found(calls, id)?.target ?? settings.lemondUrl,
+    targetOf: ({ id }: Request): string => pendingOf(id)?.target ?? settings.lemondUrl,
     cut: (request: number, ended: Ended): void => {
-      const flight = found(flights, request);
+      const flight = found(underWay, request)?.flight;
       if (flight) cut(flight.connection, ended);
     },
     answer: (request: Request, failure: Failure): void => {
-      const pending = found(calls, request.id);
-      remove(calls, request.id);
+      const pending = take(request.id);
       if (!pending) return;
       const sent = failureOf(failure, pending.slot, pending.target);
       if (sent instanceof Error) pending.reject(sent);
@@ -213,8 +229,9 @@ export function createAttempts(deps: AttemptsDeps) {
 
   /** An attempt under way listens for its client's abort itself; this listens for a request that is held. */
   function heedClient(id: number): void {
-    const pending = found(calls, id);
-    if (!pending || pending.isClientHeeded || found(flights, id)) return;
+    const there = found(underWay, id);
+    const pending = there?.pending;
+    if (!pending || pending.isClientHeeded || there.flight) return;
     pending.isClientHeeded = true;
     pending.call.client.addEventListener("abort", () => leave(id), { once: true });
     // An abort that came before does not come again.
@@ -223,18 +240,8 @@ export function createAttempts(deps: AttemptsDeps) {
 
   /** The client of a request that is held has gone. */
   function leave(id: number): void {
-    if (!found(calls, id) || found(flights, id)) return;
+    if (!pendingOf(id) || found(underWay, id)?.flight) return;
     happen({ kind: "left", request: id });
     settle(id, clientGone);
   }
 }
-
-const LOST_BY_LEMOND: Lost = { kind: "lost", error: "RemoteProtocolError", cause: "lost by lemond" };
-
-/** lemond's own error for a lost child, as a JSON error or as the first event of a stream. */
-function isLost(outcome: Outcome): boolean {
-  if (outcome.kind !== "reply") return false;
-  return "source" in outcome ? isLostAtLemond(outcome.first) : outcome.status >= 400 && isLostAtLemond(outcome.body);
-}
-
-const GONE: Lost = { kind: "lost", error: "ConnectError", cause: "pid gone" };

@@ -47,12 +47,9 @@ export function all<T>({ things }: Table<T>): T[] {
   return things.filter((thing) => thing !== null);
 }
 
-/**
- * A number above `last` whose place is free: what lives long is passed by, and the table stays small. More than half of the
- * places stay free, or two tables could have no free place in common, and whoever looks for one would never end.
- */
+/** A number above `last` whose place is free: what lives long is passed by, and the table stays small. */
 export function nextNumber<T>(table: Table<T>, last: number): number {
-  if (table.size * 2 >= table.ids.length) grow(table);
+  if (table.size * 2 > table.ids.length) grow(table);
   let id = last + 1;
   while (!isFree(table, id)) id++;
   return id;

@@ -25,6 +25,28 @@ describe.each(["10.6", "11.7"] as const)("lemond %s", (version) => {
   });
 });
 
+test("however many streams run and requests are held, the next request has a number", async () => {
+  await using stack = await startStack({
+    lemond: { loadMs: 3000, maxModels: 4 },
+    loaded: ["tiny-a"],
+    slots: [
+      { name: "primary", model: "tiny-a", isDefault: true },
+      { name: "other", model: "tiny-b" },
+    ],
+  });
+  const away = new AbortController();
+  const crowd: Promise<unknown>[] = [];
+  for (const count of [4, 8]) {
+    for (let nth = crowd.length / 2; nth < count; nth++)
+      crowd.push(ended(await stack.chat({ sim: { tokens: 400, tokenMs: 50 }, stream: true, signal: away.signal })));
+    while (crowd.length < 2 * count) crowd.push(ended(stack.chat({ model: "other", signal: away.signal })));
+    await stack.slotIs(({ waiting }) => waiting === count, "other");
+    expect(await ended(stack.chat({ tokens: 2 }))).toMatchObject({ status: 200, how: "whole" });
+  }
+  away.abort();
+  await Promise.allSettled(crowd);
+}, 20_000);
+
 describe.concurrent("a slot that dies again and again", () => {
   for (const version of ["10.6", "11.7"] as const)
     test(

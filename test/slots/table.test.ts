@@ -54,15 +54,3 @@ describe("a number", () => {
     expect([table.size, found(table, 9)]).toEqual([4, "another"]);
   });
 });
-
-test("two tables always have a free place in common, also where one has what the other lacks", () => {
-  const [held, streams] = [createTable<string>(), createTable<string>()];
-  for (let id = 8; id < 12; id++) put(held, id, "held");
-  for (let id = 12; id < 16; id++) put(streams, id, "stream");
-  let id = 16;
-  for (let tries = 0; tries < 64; tries++) {
-    id = nextNumber(held, id);
-    if (nextNumber(streams, id - 1) === id) return;
-  }
-  throw new Error("no number has a free place in both");
-});
