@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { OWN_CONNECTION } from "../dispatch/attempt.ts";
 import { type HealthAnswer, lemondAt, parseHealth } from "./listing.ts";
+import { inTime } from "./in-time.ts";
 import type { KnownModel } from "./models.ts";
 
 const Models = v.object({ data: v.array(v.looseObject({ id: v.string() })) });
@@ -45,6 +46,14 @@ export interface LemonadeOptions {
 }
 
 const ANSWER_MS = 3000;
+/** By then a fetch has ended by its own signal. */
+const LATE_MS = 500;
+
+interface Answer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly text: string;
+}
 
 /** A client of the lemond at `url` (origin without a trailing slash). No call throws. */
 export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions): Lemonade {
@@ -54,8 +63,12 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
   const keyHeaders: Record<string, string> = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
   const headers = { connection: "close", ...keyHeaders };
 
-  const get = (path: string): Promise<Response> =>
-    fetch(`${url}${path}`, { headers, ...OWN_CONNECTION, signal: AbortSignal.timeout(ANSWER_MS) });
+  const ask = async (path: string, init: RequestInit, timeoutMs: number): Promise<Answer> => {
+    const signal = AbortSignal.timeout(timeoutMs);
+    const response = await fetch(`${url}${path}`, { headers, ...init, ...OWN_CONNECTION, signal });
+    return { ok: response.ok, status: response.status, text: await response.text() };
+  };
+  const get = (path: string): Promise<Answer> => inTime(ask(path, {}, ANSWER_MS), ANSWER_MS + LATE_MS);
 
   const post = async (
     path: string,
@@ -64,18 +77,12 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
     method: "POST" | "DELETE" = "POST",
   ): Promise<Done> => {
     try {
-      const response = await fetch(`${url}${path}`, {
-        method,
-        headers: { ...headers, "content-type": "application/json" },
-        body: JSON.stringify(body),
-        ...OWN_CONNECTION,
-        signal: AbortSignal.timeout(timeoutMs),
-      });
-      const text = await response.text();
-      const reply = { status: response.status, text };
-      return response.ok
+      const init = { method, headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(body) };
+      const { ok, status, text } = await inTime(ask(path, init, timeoutMs), timeoutMs + LATE_MS);
+      const reply = { status, text };
+      return ok
         ? { ok: true, reply, checkpoint: checkpointIn(text) }
-        : { ok: false, status: response.status, error: errorText(text), reply };
+        : { ok: false, status, error: errorText(text), reply };
     } catch (error) {
       return { ok: false, status: null, error: causeOf(error), reply: null };
     }
@@ -86,10 +93,9 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
     keyHeaders,
     health: async (askedAt) => {
       try {
-        const response = await get("/v1/health");
-        const text = await response.text();
-        const kind = response.status === 401 || response.status === 403 ? "denied" : "silent";
-        if (!response.ok) return { kind, cause: `health answered ${response.status}: ${errorText(text)}` };
+        const { ok, status, text } = await get("/v1/health");
+        const kind = status === 401 || status === 403 ? "denied" : "silent";
+        if (!ok) return { kind, cause: `health answered ${status}: ${errorText(text)}` };
         return parseHealth(text, askedAt, lemond);
       } catch (error) {
         const cause = causeOf(error);
@@ -98,25 +104,22 @@ export function createLemonade({ url, apiKey, loadTimeoutMs }: LemonadeOptions):
     },
     isLive: async () => {
       try {
-        const response = await get("/live");
-        await response.arrayBuffer();
-        return response.ok;
+        return (await get("/live")).ok;
       } catch {
         return false; // Not an error: this is the question.
       }
     },
     models: async (showAll = false) => {
       try {
-        const response = await get(showAll ? "/v1/models?show_all=true" : "/v1/models");
-        const text = await response.text();
+        const { ok, status, text } = await get(showAll ? "/v1/models?show_all=true" : "/v1/models");
         const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), Models), text);
-        if (response.ok && parsed.success) {
+        if (ok && parsed.success) {
           modelsFault = null;
           return parsed.output.data;
         }
-        modelsFault = response.ok
+        modelsFault = ok
           ? "the model list is not what lemond answers"
-          : `the model list answered ${response.status}: ${errorText(text)}`;
+          : `the model list answered ${status}: ${errorText(text)}`;
       } catch (error) {
         modelsFault = causeOf(error);
       }

@@ -5,6 +5,7 @@ import type { Child } from "../slots/known.ts";
 import type { ChildEvidence } from "../slots/repair.ts";
 import type { Clock } from "../observe/clock.ts";
 import type { Log } from "../observe/log.ts";
+import { inTime } from "./in-time.ts";
 import type { Lemonade } from "./lemonade.ts";
 import type { Listing } from "./listing.ts";
 import type { Probe } from "./probe.ts";
@@ -21,6 +22,8 @@ export interface WatchDeps {
 export type Watch = ReturnType<typeof createWatch>;
 
 const IDENTITY_MS = 3000;
+/** A question to an orphan is up to three, of 3 s each. */
+const CHILD_MS = 10_000;
 
 export function createWatch({ lemonade, probe, clock, log, happen }: WatchDeps) {
   /** Null where the pid cannot be seen (for example, another container). */
@@ -76,7 +79,8 @@ export function createWatch({ lemonade, probe, clock, log, happen }: WatchDeps) 
     },
     askChild: async (asked: ChildAsked): Promise<void> => {
       const { question, child, how } = asked;
-      const sign = await (how === "slots" ? signOfOrphan(asked) : signOf(asked));
+      const answer = inTime(how === "slots" ? signOfOrphan(asked) : signOf(asked), CHILD_MS);
+      const sign = await answer.catch(() => "silent" as const);
       if (sign !== "unasked") happen({ kind: "sign", question, child: child.id, how, sign });
     },
     open: (child: Child): void => void processes.set(child.id, watchChild(child)),
